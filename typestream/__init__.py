@@ -1,0 +1,1 @@
+"""typestream: everything a language model says, as one stream."""

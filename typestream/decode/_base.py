@@ -1,0 +1,45 @@
+"""What every decoder is: `decode` for each item of the source, `end` once, both giving events.
+
+An error that the source itself reports is not raised but returned, as the last element, so that what came with it in
+the same item is not lost. Whatever a decoder raises is a fault of the data, and the core makes it a
+`StreamProtocolError`.
+"""
+
+from typing import Any, Literal, Protocol, TypeAlias
+
+from typestream.errors import StreamError
+from typestream.events import Event
+
+__all__ = ("Completion", "Decoded", "Decoder", "get")
+
+Completion: TypeAlias = Literal["complete", "unconfirmed", "incomplete"]
+Decoded: TypeAlias = list[Event | StreamError]
+
+
+class Decoder(Protocol):
+    """One stream's decoder; chosen once, by the structure of the first item.
+
+    Attributes:
+        completion: `"complete"` once a marker was seen that says the answer is whole, `"unconfirmed"` where the
+            source only said that it is done, else `"incomplete"`.
+        ended: whether nothing can follow that matters (`response.completed`, `message_stop`): the source need not be
+            read to its end.
+    """
+
+    completion: Completion
+    ended: bool
+
+    def decode(self, item: Any, raw: Any) -> Decoded:
+        """The events of one item; `raw` is what they carry as their `raw` (the item, or a `Lazy` of it)."""
+        ...
+
+    def end(self) -> Decoded:
+        """What was still held back, at the normal end of the source."""
+        ...
+
+
+def get(item: Any, name: str) -> Any:
+    """A field of a dict or an object, None where there is none: an SDK's types are hints, not facts."""
+    if type(item) is dict:
+        return item.get(name)
+    return getattr(item, name, None)

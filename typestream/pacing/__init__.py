@@ -1,0 +1,7 @@
+"""How fast text appears: policies, and what a piece of text is."""
+
+from typestream.pacing._policies import Instant, Pause, Steady
+from typestream.pacing._policy import Moment, Pace, Pacing, Segmenter
+from typestream.pacing._schedule import Order, Schedule
+
+__all__ = ("Instant", "Moment", "Order", "Pace", "Pacing", "Pause", "Schedule", "Segmenter", "Steady")
