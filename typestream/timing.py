@@ -1,0 +1,123 @@
+"""When the pieces of an answer came, and when they were shown; arrival and display are kept apart, so that pacing
+never makes a source look slow. All times are seconds."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typestream.result import Result
+
+__all__ = ("Timing",)
+
+
+class Timing:
+    """The timing of one stream, counted from when it was first read.
+
+    Attributes:
+        first_token: until the first piece of text, reasoning, refusal or tool call arrived; None until then.
+        duration: until the last such piece arrived.
+        deltas: how many such pieces arrived.
+        longest_gap: the longest wait between two of them.
+        first_shown: until the first text was delivered; None until then.
+        shown_duration: until the last text was delivered.
+        lag_mean: how long after its arrival a character was delivered, on average.
+        lag_max: and at most.
+    """
+
+    __slots__ = (
+        "_characters",
+        "_first",
+        "_lag_sum",
+        "_lagged",
+        "_last",
+        "_opened",
+        "_result",
+        "_shown",
+        "deltas",
+        "first_shown",
+        "lag_max",
+        "longest_gap",
+        "shown_duration",
+    )
+
+    def __init__(self, result: "Result") -> None:
+        self._result = result
+        self._opened: float | None = None
+        self._first: float | None = None
+        self._last = 0.0
+        self._characters = 0
+        self._shown = 0
+        self._lag_sum = 0.0
+        self._lagged = 0
+        self.deltas = 0
+        self.longest_gap = 0.0
+        self.first_shown: float | None = None
+        self.shown_duration = 0.0
+        self.lag_max = 0.0
+
+    def opened(self, now: float) -> None:
+        """The stream was first read."""
+        if self._opened is None:
+            self._opened = now
+
+    def arrived(self, characters: int, now: float) -> None:
+        """A piece of so many characters arrived."""
+        if self._first is None:
+            self._first = now
+        else:
+            self.longest_gap = max(self.longest_gap, now - self._last)
+        self._last = now
+        self.deltas += 1
+        self._characters += characters
+
+    def shown(self, characters: int, lag: float, now: float) -> None:
+        """So many characters were delivered, so long after they had arrived."""
+        opened = self._opened if self._opened is not None else now
+        if self.first_shown is None:
+            self.first_shown = now - opened
+        self.shown_duration = now - opened
+        self._shown += characters
+        if lag > 0:
+            self._lag_sum += lag * characters
+            self.lag_max = max(self.lag_max, lag)
+
+    @property
+    def first_token(self) -> float | None:
+        if self._first is None or self._opened is None:
+            return None
+        return self._first - self._opened
+
+    @property
+    def duration(self) -> float:
+        return self._last - self._opened if self._first is not None and self._opened is not None else 0.0
+
+    @property
+    def mean_gap(self) -> float:
+        """The mean wait between two arrivals."""
+        return (self._last - self._first) / (self.deltas - 1) if self._first is not None and self.deltas > 1 else 0.0
+
+    @property
+    def lag_mean(self) -> float:
+        return self._lag_sum / self._shown if self._shown else 0.0
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Tokens arriving per second after the first: by the usage the source reported, else one token a delta."""
+        usage = self._result.usage
+        tokens = usage.output if usage is not None and usage.output else self.deltas
+        return self._rate(tokens - 1)
+
+    @property
+    def characters_per_second(self) -> float | None:
+        """Characters of text, reasoning and tool calls arriving per second; None where it took no time."""
+        return self._rate(self._characters)
+
+    def _rate(self, count: int) -> float | None:
+        span = self._last - self._first if self._first is not None else 0.0
+        return count / span if span > 0 and count > 0 else None
+
+    def __repr__(self) -> str:
+        first = self.first_token
+        return (
+            f"Timing(first_token={first if first is None else round(first, 3)}, duration={self.duration:.3f},"
+            f" lag_mean={self.lag_mean:.3f}, lag_max={self.lag_max:.3f})"
+        )
