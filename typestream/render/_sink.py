@@ -1,0 +1,25 @@
+"""Writing what a renderer made, wherever it goes. The only part of rendering that writes."""
+
+from typing import Any, Protocol
+
+__all__ = ("Sink", "write")
+
+
+class Sink(Protocol):
+    """A file open for text, or anything else with `write(str)`."""
+
+    def write(self, text: str, /) -> Any: ...
+
+
+def write(file: Sink, text: str) -> None:
+    """Write and flush. What the file's encoding cannot say is written as an escape (`\\u2013`), never an error."""
+    if not text:
+        return
+    try:
+        file.write(text)
+    except UnicodeEncodeError:
+        encoding = getattr(file, "encoding", None) or "ascii"
+        file.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    flush = getattr(file, "flush", None)
+    if flush is not None:
+        flush()
