@@ -1,0 +1,345 @@
+"""Chat completions and legacy completions, in pieces or whole, of OpenAI and of everybody who speaks its format.
+
+Rules: no field is present, non-null or of its documented type; the first finish reason counts and does not end the
+stream; the last usage with counts counts; nothing is invented. Wire format: OpenAI's `chat.completion.chunk`,
+`chat.completion` and `text_completion` objects.
+"""
+
+from typing import Any
+
+from typestream.decode._base import Decoded, get
+from typestream.decode._fields import fields, is_record, items, number, real, server_error, string, usage_of
+from typestream.decode._state import Base, Calls
+from typestream.events import Citation, Finish, Other, ReasoningDelta, RefusalDelta, TextDelta
+
+__all__ = ("ChatDecoder", "citation")
+
+# Fields that say nothing to a reader, and those that have an event of their own.
+_TOP = frozenset(
+    ("id", "object", "created", "model", "choices", "usage", "system_fingerprint", "service_tier", "obfuscation")
+    + ("role", "error", "citations")
+)
+_CHOICE = frozenset(("index", "delta", "message", "text", "finish_reason", "logprobs", "usage", "error", "seed"))
+_THOUGHTS = ("reasoning_content", "reasoning", "reasoning_details", "thinking", "thinking_blocks", "reasoning_text")
+_DELTA = frozenset(
+    ("role", "content", "refusal", "tool_calls", "function_call", "annotations", "citations", "obfuscation", "parsed")
+    + _THOUGHTS
+)
+_PLAIN_TOP = _TOP - {"error", "citations"}
+_PLAIN_CHOICE = frozenset(("index", "delta", "finish_reason", "logprobs"))
+_PLAIN_DELTA = frozenset(("role", "content", "refusal", "tool_calls", "function_call"))
+
+# After these a choice is over: a piece of text that still follows belongs to the answer only if the choice finishes
+# once more (some gateways run several steps in one stream). After "tool_calls" more text is the rule.
+_OVER = frozenset(("stop", "length", "content_filter"))
+
+
+class _Choice:
+    __slots__ = ("after", "calls", "deltas", "logprobs", "reason")
+
+    def __init__(self) -> None:
+        self.reason: str | None = None
+        self.calls = Calls()
+        self.deltas = False  # whether it came in pieces: a whole message is then a repetition
+        self.after: list[TextDelta] = []  # text that came after the choice was over
+        self.logprobs: list[Any] = []  # of tokens that gave no text yet
+
+
+class ChatDecoder(Base):
+    """Complete when every choice that was seen has its finish reason."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._choices: dict[int, _Choice] = {}
+        self._seen: dict[Any, Any] = {}  # extras, so that what is repeated in every chunk is said once
+
+    def decode(self, item: Any, raw: Any) -> Decoded:
+        """The events of a chunk, or of a whole answer."""
+        delta = self._plain(item, raw)
+        return super().decode(item, raw) if delta is None else [delta]
+
+    def _plain(self, item: Any, raw: Any) -> TextDelta | None:
+        """The one event of a chunk that holds a piece of text and nothing else; None where that is not certain."""
+        try:
+            if type(item) is dict:
+                (choice,) = item["choices"]
+                delta = choice["delta"]
+            else:
+                top = item.__dict__
+                (choice,) = top["choices"]
+                if item.__pydantic_extra__ or choice.__pydantic_extra__:
+                    return None
+                item, choice = top, choice.__dict__
+                delta = choice["delta"]
+                if delta.__pydantic_extra__:
+                    return None
+                delta = delta.__dict__
+            text = delta["content"]
+            state = self._choices[choice["index"]]
+            if (
+                type(text) is str
+                and text
+                and choice.get("finish_reason") is None
+                and choice.get("logprobs") is None
+                and item.get("usage") is None
+                and state.reason is None
+                and not state.logprobs
+                and state.deltas
+                and (len(delta) == 1 or _quiet(delta))
+                and _PLAIN_CHOICE.issuperset(choice)
+                and _PLAIN_TOP.issuperset(item)
+                and type(choice["index"]) is int
+                and (self.opening.complete or self.opening.settled(item.get("id"), item.get("model")))
+            ):
+                return TextDelta(text, choice["index"], raw=raw)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            pass
+        return None
+
+    def record(self, item: Any, raw: Any, out: Decoded) -> None:
+        error = server_error(item)
+        for choice in items(get(item, "choices")):
+            if is_record(choice):
+                self._choice(choice, raw, out)
+                error = error or server_error({"error": get(choice, "error")})
+        groq = get(item, "x_groq")
+        if is_record(groq):
+            error = error or server_error({"error": get(groq, "error")})
+            self.count(usage_of(get(groq, "usage"), raw), out)
+        self.count(usage_of(get(item, "usage"), raw), out)
+        self._citations(get(item, "citations"), 0, raw, out)
+        if error is None:
+            self._extras(item, _TOP, None, raw, out)
+        else:
+            out.append(error)
+        self.opening.open(get(item, "id"), get(item, "model"), out, raw)
+
+    def end(self) -> Decoded:
+        """What is left over: text after the end of a choice, log-probabilities of tokens without text."""
+        out: Decoded = []
+        for index, state in self._choices.items():
+            out += [Other("after_finish", index, raw=delta._raw) for delta in state.after]  # type: ignore[attr-defined]
+            if state.logprobs:
+                out.append(Other("logprobs", index))
+        return out
+
+    # -- one choice ----------------------------------------------------------------------------------------------
+
+    def _choice(self, choice: Any, raw: Any, out: Decoded) -> None:
+        index = number(get(choice, "index")) or 0
+        state = self._choices.get(index) or _Choice()
+        delta, message, text = get(choice, "delta"), get(choice, "message"), get(choice, "text")
+        reason = real(get(choice, "finish_reason"))
+        said: Decoded = []
+        if is_record(delta):
+            state.deltas = True
+            self._delta(delta, index, state, raw, said)
+        elif isinstance(delta, str):
+            _content(delta, index, raw, said)
+        elif not state.deltas and is_record(message):
+            self._delta(message, index, state, raw, said)
+        elif isinstance(text, str) and message is None:
+            _content(text, index, raw, said)
+        if delta is not None or message is not None or text is not None or reason:
+            self._choices[index] = state  # a choice that is only annotated (content filters) need not finish
+        said = _with_logprobs(said, state, get(choice, "logprobs"))
+        self._say(said, state, reason, out)
+        self.count(usage_of(get(choice, "usage"), raw), out)
+        self._extras(choice, _CHOICE, index, raw, out)
+        if reason:
+            self._finish(reason, index, state, raw, out)
+
+    def _say(self, said: Decoded, state: _Choice, reason: str | None, out: Decoded) -> None:
+        if reason or state.reason not in _OVER:
+            out += state.after
+            state.after = []
+            out += said
+            return
+        for event in said:
+            if type(event) is TextDelta:
+                state.after.append(event)
+            else:
+                out.append(event)
+
+    def _finish(self, reason: str, index: int, state: _Choice, raw: Any, out: Decoded) -> None:
+        if state.reason is None:
+            state.reason = reason
+            out.append(Finish(reason, index, raw=raw))
+            if all(choice.reason for choice in self._choices.values()):
+                self.completion = "complete"
+        elif reason != state.reason:
+            out.append(Other("finish_reason", index, raw=raw))
+
+    def _delta(self, delta: Any, index: int, state: _Choice, raw: Any, out: Decoded) -> None:
+        _thoughts(delta, index, raw, out)
+        _content(get(delta, "content"), index, raw, out)
+        refusal = get(delta, "refusal")
+        if isinstance(refusal, str) and refusal:
+            out.append(RefusalDelta(refusal, index, raw=raw))
+        for call in items(get(delta, "tool_calls")):
+            _tool_call(call, index, state.calls, raw, out)
+        legacy = get(delta, "function_call")
+        if is_record(legacy):
+            state.calls.piece("function_call", None, get(legacy, "name"), get(legacy, "arguments"), index, raw, out)
+        self._citations(get(delta, "annotations"), index, raw, out)
+        self._citations(get(delta, "citations"), index, raw, out)
+        for name, value in fields(delta).items():
+            if name not in _DELTA and _filled(value):
+                out.append(Other(name, index, raw=raw))
+
+    # -- what is said beside the text ------------------------------------------------------------------------------
+
+    def _citations(self, cited: Any, index: int, raw: Any, out: Decoded) -> None:
+        if not isinstance(cited, list | tuple):
+            return
+        for one in cited:
+            found = citation(one, index, raw)
+            if found is None:
+                if _filled(one):
+                    out.append(Other("annotations", index, raw=raw))
+            elif self._seen.setdefault(("citation", found.url, found.start, found.end, index), found) is found:
+                out.append(found)
+
+    def _extras(self, record: Any, known: frozenset[str], index: int | None, raw: Any, out: Decoded) -> None:
+        for name, value in fields(record).items():
+            if name not in known and _filled(value) and self._seen.get((name, index)) != value:
+                self._seen[(name, index)] = value
+                out.append(Other(name, index or 0, raw=raw))
+
+
+def _quiet(delta: dict[str, Any]) -> bool:
+    """Whether the fields of a delta other than `content` say nothing."""
+    return (
+        _PLAIN_DELTA.issuperset(delta)
+        and delta.get("tool_calls") is None
+        and delta.get("refusal") is None
+        and delta.get("function_call") is None
+    )
+
+
+def _filled(value: Any) -> bool:
+    return value is not None and value is not False and value != "" and value != [] and value != {}
+
+
+def _flat(value: Any, depth: int = 0) -> str:
+    """The text in a thought: a string, `{"text": …}`, `{"summary": …}`, `{"thinking": [{"text": …}]}`, or a list."""
+    if isinstance(value, str):
+        return value
+    if depth > 8:
+        return ""
+    if isinstance(value, list | tuple):
+        return "".join(_flat(one, depth + 1) for one in value)
+    if is_record(value):
+        for name in ("text", "summary", "content", "thinking", "reasoning"):
+            found = get(value, name)
+            if isinstance(found, str | list | tuple | dict) and found:
+                return _flat(found, depth + 1)
+    return ""
+
+
+def _thoughts(delta: Any, index: int, raw: Any, out: Decoded) -> None:
+    """Exactly one of the fields that servers put reasoning in; what has no text (signatures) is an `Other`."""
+    said = False
+    for name in _THOUGHTS:
+        value = get(delta, name)
+        if not _filled(value):
+            continue
+        text = _flat(value)
+        if text and not said:
+            said = True
+            out.append(ReasoningDelta(text, index, raw=raw))
+        elif not text:
+            out.append(Other(name, index, raw=raw))
+
+
+def _content(content: Any, index: int, raw: Any, out: Decoded) -> None:
+    """Text as it is documented, or a list of parts: text, thoughts, refusals, whatever else."""
+    if isinstance(content, str):
+        if content:
+            out.append(TextDelta(content, index, raw=raw))
+        return
+    if isinstance(content, list | tuple) or is_record(content):
+        for part in content if isinstance(content, list | tuple) else [content]:
+            _part(part, index, raw, out)
+    elif content is not None:
+        out.append(Other("content", index, raw=raw))
+
+
+def _part(part: Any, index: int, raw: Any, out: Decoded) -> None:
+    if isinstance(part, str):
+        if part:
+            out.append(TextDelta(part, index, raw=raw))
+        return
+    kind, refusal = string(get(part, "type")), string(get(part, "refusal"))
+    text = get(part, "text")
+    if get(part, "thinking") is not None or kind in ("thinking", "reasoning"):
+        text = _flat(part)
+        if text:
+            out.append(ReasoningDelta(text, index, raw=raw))
+    elif isinstance(text, str):
+        if text:
+            out.append(TextDelta(text, index, raw=raw))
+    elif refusal:
+        out.append(RefusalDelta(refusal, index, raw=raw))
+    elif _filled(part):
+        out.append(Other(kind or "content", index, raw=raw))
+
+
+def _tool_call(call: Any, index: int, calls: Calls, raw: Any, out: Decoded) -> None:
+    if not is_record(call):
+        return
+    at, id = get(call, "index"), get(call, "id")
+    for name in ("function", "custom"):
+        inner = get(call, name)
+        if is_record(inner):
+            args = get(inner, "arguments")
+            args = get(inner, "input") if args is None else args
+            calls.piece(at, id, get(inner, "name"), args, index, raw, out)
+            return
+    calls.piece(at, id, get(call, "name"), get(call, "arguments"), index, raw, out)
+
+
+def citation(cited: Any, index: int, raw: Any) -> Citation | None:
+    """A URL, `{"url": …, "title": …}`, or that in a `url_citation`; None where no URL is in it."""
+    if isinstance(cited, str):
+        return Citation(url=cited, index=index, raw=raw) if cited else None
+    if not is_record(cited):
+        return None
+    inner = get(cited, "url_citation")
+    place = inner if is_record(inner) else cited
+    url = string(get(place, "url")) or string(get(place, "uri"))
+    if url is None:
+        return None
+    start, end = number(get(place, "start_index")), number(get(place, "end_index"))
+    return Citation(url, string(get(place, "title")), string(get(place, "text")), start, end, index, raw=raw)
+
+
+def _with_logprobs(said: Decoded, state: _Choice, logprobs: Any) -> Decoded:
+    """The events with the tokens' log-probabilities on the first text; kept for the next text where there is none."""
+    if logprobs is None and not state.logprobs:
+        return said
+    state.logprobs = state.logprobs + _entries(logprobs)
+    for position, event in enumerate(said):
+        if type(event) is TextDelta and state.logprobs:
+            said[position] = TextDelta(event.text, event.index, state.logprobs, raw=event._raw)  # type: ignore[attr-defined]
+            state.logprobs = []
+    return said
+
+
+def _entries(logprobs: Any) -> list[Any]:
+    """One entry per token: chat's own, or made of the parallel lists of a legacy completion."""
+    content = get(logprobs, "content")
+    if isinstance(content, list):
+        return content
+    tokens = get(logprobs, "tokens")
+    if not isinstance(tokens, list):
+        return []
+    values, tops = get(logprobs, "token_logprobs"), get(logprobs, "top_logprobs")
+    return [
+        {"token": token, "logprob": _at(values, place), "top_logprobs": _at(tops, place)}
+        for place, token in enumerate(tokens)
+    ]
+
+
+def _at(values: Any, place: int) -> Any:
+    return values[place] if isinstance(values, list) and place < len(values) else None

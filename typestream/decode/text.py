@@ -1,0 +1,69 @@
+"""Plain text: strings, bytes, or events that are typestream's own already.
+
+Rules: the source's normal end is the terminal marker, there is no other; bytes are UTF-8, cut anywhere; what is not
+UTF-8 becomes U+FFFD; a source that ends inside a character was cut short.
+"""
+
+import codecs
+from typing import Any
+
+from typestream.decode._base import Completion, Decoded
+from typestream.events import Other, Start, TextDelta
+
+__all__ = ("BYTES", "EventDecoder", "TextDecoder")
+
+BYTES = (bytes, bytearray, memoryview)
+
+
+class TextDecoder:
+    """Strings and bytes, also by turns. None and empty pieces are passed over."""
+
+    def __init__(self) -> None:
+        self.completion: Completion = "incomplete"
+        self.ended = False
+        self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+        self._started = False
+
+    def decode(self, item: Any, raw: Any) -> Decoded:
+        if type(item) is str or isinstance(item, str):
+            text = self._cut() + str(item)
+        elif isinstance(item, BYTES):
+            text = self._utf8.decode(bytes(item))
+        elif item is None:
+            return []
+        else:
+            raise TypeError(f"a stream of text went on with {type(item).__name__}; give str or bytes")
+        if not text:
+            return []
+        if self._started:
+            return [TextDelta(text, raw=raw)]
+        self._started = True
+        return [Start(raw=raw), TextDelta(text, raw=raw)]
+
+    def _cut(self) -> str:
+        """Half a character that a string came after."""
+        text = self._utf8.decode(b"", True) if self._utf8.getstate()[0] else ""
+        self._utf8.reset()
+        return text
+
+    def end(self) -> Decoded:
+        if not self._utf8.getstate()[0]:
+            self.completion = "complete"
+        return []
+
+
+class EventDecoder:
+    """Events of ours pass through as they are."""
+
+    def __init__(self) -> None:
+        self.completion: Completion = "incomplete"
+        self.ended = False
+
+    def decode(self, item: Any, raw: Any) -> Decoded:
+        if item is None:
+            return []
+        return [item if type(item).__module__ == "typestream.events" else Other(type(item).__name__, raw=raw)]
+
+    def end(self) -> Decoded:
+        self.completion = "complete"
+        return []
