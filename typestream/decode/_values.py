@@ -1,0 +1,164 @@
+"""What the wire's framings have in common: the JSON values they carry, one after the other, to events.
+
+Rules: what cannot carry an answer (`null`, numbers, strings, pings) is passed over; what should have been JSON and is
+not is an error; after an error or `[DONE]` nothing counts.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from typestream.decode._base import Completion, Decoded, Decoder, get
+from typestream.decode._fields import server_error
+from typestream.decode._json import parse
+from typestream.errors import StreamError, StreamProtocolError, StreamServerError, UnsupportedSource
+from typestream.events import Lazy, Other
+
+__all__ = ("Values", "reported")
+
+_PINGS = ("ping", "keepalive", "keep-alive", "heartbeat")
+_TYPES = ("response.", "message_", "content_block_")
+
+
+class Values:
+    """Gives each JSON value of a stream to the decoder of its shape, which the first that says something decides.
+
+    Attributes:
+        completion, ended: see `Decoder`.
+        understood: whether anything was of a known shape.
+        failed, undecodable: whether it ended in an error, and whether that is a `StreamProtocolError`.
+    """
+
+    def __init__(self, build: Callable[[Any], Any] | None = None) -> None:
+        self.completion: Completion = "incomplete"
+        self.ended = False
+        self.understood = False
+        self.failed = self.undecodable = False
+        self._build = build
+        self._shape: Decoder | None = None
+
+    def text(self, text: str, name: str, out: Decoded) -> None:
+        """The data of an event called `name` (`"message"` or `""` where it has none)."""
+        if text[:1] != "{":
+            text = text.strip()
+            if not text or name in _PINGS:
+                return
+            if text.startswith("[DONE]"):
+                if text == "[DONE]":  # with more behind it, it is junk and harmless
+                    self._finish()
+                return
+        try:
+            value = parse(text)
+        except ValueError as exc:
+            if name == "error":
+                self.fail(reported(text), out)
+            elif name not in _PINGS:
+                excerpt = text[:200].encode("utf-8", "replace")
+                self.fail(
+                    StreamProtocolError(f"The stream sent an event that is not JSON ({exc}).", excerpt=excerpt), out
+                )
+            return
+        self.value(value, name, out)
+
+    def value(self, value: Any, name: str, out: Decoded) -> None:
+        """A JSON value that came in an event called `name`."""
+        if name != "message" and name:
+            if name == "error":
+                self.fail(reported(value), out)
+                return
+            if name.startswith("thread."):
+                self._assistant(value, name, out)
+                return
+        if type(value) is list:
+            for one in value:
+                if not self.ended:
+                    self.value(one, "", out)
+            return
+        if type(value) is not dict:
+            return
+        kind = value.get("type")
+        if kind is None and name.startswith(_TYPES):
+            value = {**value, "type": name}
+        elif name in _PINGS or (type(kind) is str and kind in _PINGS):
+            return
+        self._decode(value, out)
+
+    def _decode(self, value: dict[str, Any], out: Decoded) -> None:
+        raw = value if self._build is None else Lazy(value, self._build)
+        shape = self._shape
+        try:
+            if shape is None:
+                shape = self._choose(value, raw, out)
+                if shape is None:
+                    return
+            out += shape.decode(value, raw)
+        except Exception as exc:
+            self._undecodable(value, exc, out)
+            return
+        self.completion, self.ended = shape.completion, shape.ended
+        if out and isinstance(out[-1], StreamError):
+            self.ended = self.failed = True
+
+    def _choose(self, value: dict[str, Any], raw: Any, out: Decoded) -> Decoder | None:
+        from typestream.decode import choose
+
+        error = server_error(value)
+        if error is not None:
+            self.fail(error, out)
+            return None
+        try:
+            self._shape = choose(value)
+        except UnsupportedSource:
+            out.append(Other(str(value.get("type") or value.get("object") or "unknown"), raw=raw))
+        self.understood = self._shape is not None
+        return self._shape
+
+    def _assistant(self, value: Any, name: str, out: Decoded) -> None:
+        """An event of the Assistants API: its data is an object of that API, and only the event's name says which."""
+        event = {"event": name, "data": value}
+        out.append(Other(name, raw=event if self._build is None else Lazy(event, self._build)))
+        self.understood = True
+        if name in ("thread.run.failed", "thread.run.expired"):
+            self.fail(reported(get(value, "last_error") or value), out)
+        elif name == "thread.run.completed":
+            self.completion = "complete"
+
+    def _finish(self) -> None:
+        self.ended = True
+        if self.understood and self.completion == "incomplete":
+            self.completion = "unconfirmed"
+
+    def _undecodable(self, value: Any, exc: Exception, out: Decoded) -> None:
+        if isinstance(exc, StreamError):
+            self.fail(exc, out)
+            return
+        message = f"The stream sent an item that cannot be decoded ({type(exc).__name__}: {exc})."
+        error = StreamProtocolError(message, excerpt=repr(value)[:200].encode("utf-8", "replace"))
+        error.__cause__ = exc
+        self.fail(error, out)
+
+    def fail(self, error: StreamError, out: Decoded) -> None:
+        """End in an error."""
+        self.ended = self.failed = True
+        self.undecodable = isinstance(error, StreamProtocolError)
+        out.append(error)
+
+    def end(self, out: Decoded) -> None:
+        """The body has ended."""
+        if self._shape is None or self.failed:
+            return
+        try:
+            out += self._shape.end()
+        except Exception as exc:
+            self._undecodable(None, exc, out)
+            return
+        if self.completion != "unconfirmed" or self._shape.completion == "complete":
+            self.completion = self._shape.completion
+
+
+def reported(body: Any) -> StreamServerError:
+    """The error a server reports in `body`, JSON or text, where it is known to be one."""
+    error = server_error(body)
+    if error is None:
+        message = body.strip()[:500] if isinstance(body, str) else ""
+        error = StreamServerError(message or "the server reported an error", body=body)
+    return error
