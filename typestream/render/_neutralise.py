@@ -46,6 +46,11 @@ class Neutraliser:
     def __init__(self) -> None:
         self._held = ""
 
+    @property
+    def held(self) -> int:
+        """How many characters are held back."""
+        return len(self._held)
+
     def feed(self, piece: str) -> str:
         """What is safe to show now."""
         if self._held:

@@ -5,5 +5,17 @@ the same text gives the same result however the source cut it.
 """
 
 from typestream.transforms._base import Chain, Transform
+from typestream.transforms._redact import Redact
+from typestream.transforms._shipped import Limit, Moderate, Sanitize, SplitReasoning, StopAt, Uncumulate
 
-__all__ = ("Chain", "Transform")
+__all__ = (
+    "Chain",
+    "Limit",
+    "Moderate",
+    "Redact",
+    "Sanitize",
+    "SplitReasoning",
+    "StopAt",
+    "Transform",
+    "Uncumulate",
+)

@@ -5,13 +5,13 @@ from typing import Any
 
 from typestream.events import Event
 
-__all__ = ("Chain", "Transform")
+__all__ = ("Chain", "Transform", "made")
 
 
 class Transform:
-    """The base of all transforms, and the one that changes nothing. Write `feed`, and `flush` if something is held back.
+    """The base of all transforms, and the one that changes nothing.
 
-    One object serves one stream: `stream.through(MyTransform())`, or `through(MyTransform)` to have it made.
+    Write `feed`, and `flush` if something is held back. One object serves one stream: `stream.through(MyTransform())`, or `through(MyTransform)` to have it made.
 
     Attributes:
         ended: set it to True in `feed` to end the stream there: what `feed` returns is still passed on, the source is
@@ -45,7 +45,7 @@ class Chain(Transform):
     """
 
     def __init__(self, *transforms: Transform | Callable[[], Transform]) -> None:
-        self._links = [_made(each) for each in transforms]
+        self._links = [made(each) for each in transforms]
         self._drained = 0
         self.ended = False
 
@@ -83,13 +83,17 @@ class Chain(Transform):
         return out
 
 
-def _made(transform: Any) -> Transform:
-    made = transform
+def made(transform: Any) -> Transform:
+    """A transform, from one, from what has the same methods, or from what makes one.
+
+    Raises:
+        TypeError: it is none of these.
+    """
     if callable(transform) and (isinstance(transform, type) or not hasattr(transform, "feed")):
-        made = transform()
-    if not hasattr(made, "feed") or not hasattr(made, "flush"):
-        raise TypeError(f"A transform has feed(event) and flush(); {type(made).__name__} has not.")
-    return _Adapted(made) if not isinstance(made, Transform) else made
+        transform = transform()
+    if not hasattr(transform, "feed") or not hasattr(transform, "flush"):
+        raise TypeError(f"A transform has feed(event) and flush(); {type(transform).__name__} has not.")
+    return transform if isinstance(transform, Transform) else _Adapted(transform)
 
 
 class _Adapted(Transform):
