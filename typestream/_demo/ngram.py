@@ -135,8 +135,9 @@ class NGram:
 
         def next_piece(context: str) -> str | None:
             tail = (prompt + context)[-WINDOW:]
-            rng = Random(f"{seed}|{prompt}|{len(context)}|{tail}")
+            rng = Random(f"{seed}|{prompt}|{len(context)}|{tail}".encode("utf-8", "surrogatepass"))
             tokens = tokenize(tail[-WINDOW // 8 :])
+            token: str | None = None
             for _ in range(20):
                 token = self.next(tokens or [EDGE], temperature=temperature, rng=rng)
                 if not (_misquotes(tail, token) or (token is None and len(context) < LEAST)):

@@ -53,9 +53,11 @@ def _too_deep() -> NoReturn:
     raise ValueError("nested too deeply") from None
 
 
-_OUTSIDE = re.compile(rb'[{}\[\]]|"(?:[^"\\]*(?:\\.[^"\\]*)*")?', re.DOTALL)  # a string at once, where it is all there
+# Up to the next bracket, over every string that is all there.
+_RUN = re.compile(rb'[^{}\[\]"]*(?:"[^"\\]*(?:\\.[^"\\]*)*"[^{}\[\]"]*)*', re.DOTALL)
 _INSIDE = re.compile(rb'["\\]')
 _BETWEEN = re.compile(rb"[^\s,\x1e]")
+_QUOTE = 0x22
 _SLICE = 64 * 1024  # what a regular expression may have to go back over
 _LINE_END = re.compile(rb"[\r\n]")
 
@@ -124,22 +126,19 @@ class JsonSplitter:
         return at
 
     def _in_value(self, data: bytes, at: int, out: list[bytes]) -> int:
-        found = _OUTSIDE.search(data, at)
-        if found is None:
-            return self._keep(data, at, len(data))
-        char, end = found[0], found.end()
-        self._keep(data, at, end)
-        if char == b'"':
-            self._string = True
-        elif char.startswith(b'"'):
-            pass
-        elif char in (b"{", b"["):
-            self._depth += 1
-        else:
-            self._depth -= 1
+        start = at
+        while (at := _RUN.match(data, at).end()) < len(data):  # type: ignore[union-attr]  # it matches nothing, too
+            char = data[at]
+            at += 1
+            if char == _QUOTE:  # a string that goes on after this piece
+                self._string = True
+                break
+            self._depth += 1 if char in b"{[" else -1
             if self._depth == self._base:
+                self._keep(data, start, at)
                 self._give(out)
-        return end
+                return at
+        return self._keep(data, start, at)
 
     def _in_string(self, data: bytes, at: int) -> int:
         if self._escape:

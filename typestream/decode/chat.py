@@ -25,7 +25,7 @@ _DELTA = frozenset(
     ("role", "content", "refusal", "tool_calls", "function_call", "annotations", "citations", "obfuscation", "parsed")
     + _THOUGHTS
 )
-_PLAIN_TOP = _TOP - {"error", "citations"}
+_PLAIN_TOP = (_TOP - {"error", "citations"}) | {"moderation"}
 _PLAIN_CHOICE = frozenset(("index", "delta", "finish_reason", "logprobs"))
 _PLAIN_DELTA = frozenset(("role", "content", "refusal", "tool_calls", "function_call"))
 
@@ -82,6 +82,7 @@ class ChatDecoder(Base):
                 and choice.get("finish_reason") is None
                 and choice.get("logprobs") is None
                 and item.get("usage") is None
+                and item.get("moderation") is None
                 and state.reason is None
                 and not state.logprobs
                 and state.deltas
@@ -300,7 +301,7 @@ def _tool_call(call: Any, index: int, calls: Calls, raw: Any, out: Decoded) -> N
 
 
 def citation(cited: Any, index: int, raw: Any) -> Citation | None:
-    """A URL, `{"url": …, "title": …}`, or that in a `url_citation`; None where no URL is in it."""
+    """A URL, `{"url": …, "title": …}`, that in a `url_citation`, or a file's name; None where none is in it."""
     if isinstance(cited, str):
         return Citation(url=cited, index=index, raw=raw) if cited else None
     if not is_record(cited):
@@ -308,10 +309,11 @@ def citation(cited: Any, index: int, raw: Any) -> Citation | None:
     inner = get(cited, "url_citation")
     place = inner if is_record(inner) else cited
     url = string(get(place, "url")) or string(get(place, "uri"))
-    if url is None:
+    title = string(get(place, "title")) or (None if url else string(get(place, "filename")))
+    if url is None and title is None:
         return None
     start, end = number(get(place, "start_index")), number(get(place, "end_index"))
-    return Citation(url, string(get(place, "title")), string(get(place, "text")), start, end, index, raw=raw)
+    return Citation(url, title, string(get(place, "text")), start, end, index, raw=raw)
 
 
 def _with_logprobs(said: Decoded, state: _Choice, logprobs: Any) -> Decoded:

@@ -3,7 +3,6 @@ what each is, and what it is not."""
 
 import re
 from bisect import bisect_left
-from enum import Enum
 from functools import lru_cache
 from typing import ClassVar
 from unicodedata import category
@@ -25,26 +24,22 @@ _UNSPACED = re.compile(
 )
 
 
-class _Kind(Enum):
-    SPACE = 0
-    PLAIN = 1
-    OPENING = 2
-    CLOSING = 3
-    QUOTE = 4  # " and ': opening where a piece begins, closing elsewhere
+# kinds of grapheme, plain numbers for speed; QUOTE is " or ', opening where a piece begins and closing elsewhere
+_SPACE, _PLAIN, _OPENING, _CLOSING, _QUOTE = range(5)
 
 
 @lru_cache(maxsize=4096)
-def _kind(first: str) -> tuple[_Kind, bool]:
+def _kind(first: str) -> tuple[int, bool]:
     """What a grapheme is by its first code point, and whether its script has no spaces."""
     unspaced = _UNSPACED.match(first) is not None
     sort = category(first)
     if first in "\"'":
-        return _Kind.QUOTE, False
+        return _QUOTE, False
     if sort in ("Ps", "Pi") or first in "¿¡":
-        return _Kind.OPENING, unspaced
+        return _OPENING, unspaced
     if sort in ("Pe", "Pf", "Pd", "Pc") or (sort == "Po" and first not in "#&*@\\§¶"):
-        return _Kind.CLOSING, unspaced
-    return _Kind.PLAIN, unspaced
+        return _CLOSING, unspaced
+    return _PLAIN, unspaced
 
 
 class Words(Joined):
@@ -56,44 +51,40 @@ class Words(Joined):
     limit: ClassVar[int] = 1024
 
     def begin(self) -> None:
-        self._last = _Kind.SPACE
+        self._last = _SPACE
         self._empty = True  # but for white space
         self._unspaced = False
 
     def ends(self, following: str) -> bool:
         if following in _SPACES:
             return False
-        if self._last is _Kind.SPACE:
+        if self._last == _SPACE:
             return not self._empty
         kind, unspaced = _kind(following[0])
-        if kind is _Kind.CLOSING or kind is _Kind.QUOTE or self._last is _Kind.OPENING:
+        if kind in (_CLOSING, _QUOTE) or self._last == _OPENING:
             return False
         return unspaced or self._unspaced
 
     def took(self, grapheme: str) -> None:
         if grapheme in _SPACES:
-            self._last = _Kind.SPACE
+            self._last = _SPACE
             return
         kind, unspaced = _kind(grapheme[0])
-        if kind is _Kind.QUOTE:
-            kind = _Kind.OPENING if self._empty else _Kind.CLOSING
+        if kind == _QUOTE:
+            kind = _OPENING if self._empty else _CLOSING
         # a comma is as spaced as what it follows: 好,OK
-        self._unspaced = unspaced or (self._unspaced and kind is _Kind.CLOSING)
+        self._unspaced = unspaced or (self._unspaced and kind == _CLOSING)
         self._last = kind
         self._empty = False
 
 
-class _Stop(Enum):
-    NONE = 0
-    POINT = 1  # may end a sentence: what is before and after decides
-    MARK = 2  # ends one where white space follows
-    FULL = 3  # ends one by itself
-
-
+# stops, the stronger the higher: POINT may end a sentence, what is before and after decides; MARK ends one where white
+# space follows; FULL ends one by itself
+_NONE, _POINT, _MARK, _FULL = range(4)
 _STOPS = {
-    **dict.fromkeys(".…", _Stop.POINT),
-    **dict.fromkeys("!?؟۔।॥։။።៕។‽", _Stop.MARK),
-    **dict.fromkeys("。！？｡．", _Stop.FULL),
+    **dict.fromkeys(".…", _POINT),
+    **dict.fromkeys("!?؟۔।॥։။።៕។‽", _MARK),
+    **dict.fromkeys("。！？｡．", _FULL),
 }
 _TITLES = re.compile(
     r"mrs?|ms|dr|prof|ph\.d|st|gen|col|sgt|capt|lt|rev|hon|gov|sen|rep|mt|vs|cf|al|e\.g|i\.e|z\.b|d\.h", re.IGNORECASE
@@ -101,8 +92,8 @@ _TITLES = re.compile(
 _BEFORE_NUMBERS = re.compile(
     r"nos?|nr|pp?|figs?|eqs?|sec|ch|vol|art|ca|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec", re.IGNORECASE
 )
+_LONGEST = 12  # code points, of an abbreviation with an opening quote or bracket before it
 _INITIALS = re.compile(r"(?!I$)[A-Z](\.[A-Z])*")
-_LONGEST_ABBREVIATION = 16
 
 
 class Sentences(Joined):
@@ -114,7 +105,7 @@ class Sentences(Joined):
 
     def begin(self) -> None:
         self._empty = True
-        self._stop = _Stop.NONE
+        self._stop = _NONE
         self._closed = False  # a quote or bracket has closed after the stop
         self._spaced = False
         self._newlines = 0
@@ -125,40 +116,40 @@ class Sentences(Joined):
             return False
         if self._newlines > 1:
             return True
-        if self._stop is _Stop.FULL:
+        if self._stop == _FULL:
             return self._spaced or not (following[0] in _STOPS or _closes(following[0]))
-        if self._stop is _Stop.NONE or not self._spaced:
+        if self._stop == _NONE or not self._spaced:
             return False
         if following[0].islower():
-            return self._stop is _Stop.MARK and not self._closed
-        return self._stop is _Stop.MARK or not self._abbreviated(following[0])
+            return self._stop == _MARK and not self._closed
+        return self._stop == _MARK or not self._abbreviated(following[0])
 
     def took(self, grapheme: str) -> None:
         if grapheme in _SPACES:
             self._spaced = True
             self._newlines += grapheme in _NEWLINES
             return
-        stop = _STOPS.get(grapheme[0], _Stop.NONE)
-        if stop is not _Stop.NONE:
-            self._word = self._last_word() if stop is _Stop.POINT else ""
+        stop = _STOPS.get(grapheme[0], _NONE)
+        if stop != _NONE:
+            self._word = self._last_word() if stop == _POINT else ""
             # of "?!" and "?.." the strongest counts
-            self._stop = stop if self._spaced or stop.value > self._stop.value else self._stop
+            self._stop = stop if self._spaced or stop > self._stop else self._stop
             self._closed = False
-        elif self._stop is not _Stop.NONE and not self._spaced and _closes(grapheme[0]):
+        elif self._stop != _NONE and not self._spaced and _closes(grapheme[0]):
             self._closed = True
         else:
-            self._stop = _Stop.NONE
+            self._stop = _NONE
         self._empty = self._spaced = False
         self._newlines = 0
 
     def _last_word(self) -> str:
-        """What stands between the last white space and the point that was just taken, if it is short."""
-        word: list[str] = []
-        for grapheme in self._piece[-2 : -_LONGEST_ABBREVIATION - 2 : -1]:
+        """What stands between the last white space and the point that was just taken; nothing if it is long."""
+        word = ""
+        for grapheme in self._piece[-2 : -_LONGEST - 3 : -1]:
             if grapheme in _SPACES:
                 break
-            word.append(grapheme)
-        return "".join(reversed(word)).lstrip("([{\"'“‘„«*_")
+            word = grapheme + word
+        return word.lstrip("([{\"'“‘„«*_") if len(word) <= _LONGEST else ""
 
     def _abbreviated(self, following: str) -> bool:
         word = self._word

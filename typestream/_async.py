@@ -1,0 +1,255 @@
+"""The async driver, for asyncio and trio: asks the core what to do, and does it: delivers, waits, reads.
+
+Rules: no cancel scope is open while an event is delivered; a wait that is cancelled loses nothing, a read that is
+cancelled ends the stream, since its source cannot be read on.
+"""
+
+import sys
+import warnings
+from collections.abc import AsyncIterator
+from math import inf
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Any, NoReturn
+
+from typing_extensions import Self
+
+from typestream import _aio
+from typestream._core import DONE, Core, Wait
+from typestream._stream import StreamBase
+from typestream.errors import StreamBusy
+from typestream.events import Event, TextDelta
+from typestream.result import Result
+
+if TYPE_CHECKING:
+    from typestream._source import AsyncReadable
+    from typestream._sync import TokenStream
+    from typestream.render import Renderer
+
+__all__ = ("AsyncTokenStream",)
+
+
+class AsyncTokenStream(StreamBase, AsyncIterator[str]):
+    """Everything a source says, one piece after the other, to be awaited; the twin of `TokenStream`.
+
+    Iterating gives the text of the answer (choice 0), in pieces that are never empty; `events()` gives everything, in
+    order. `async with` closes it for certain; a bare `async for` works too.
+
+    Raises, when read:
+        StreamError: the stream did not end in the whole answer; the error's `result` is what was delivered.
+    """
+
+    def __init__(self, core: Core, source: "AsyncReadable") -> None:
+        super().__init__(core)
+        self._source = source
+        self._pump: _aio.Pump | None = None
+        self._waker = _aio.Waker()
+        self._reading: _aio.Scope | None = None
+        self._floor = -inf
+        self._busy = self._started = self._released = False
+
+    # -- reading
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> str:
+        while (event := await self._advance()) is not None:
+            if type(event) is TextDelta and event.index == 0:
+                return event.text
+        raise StopAsyncIteration
+
+    def __iter__(self) -> NoReturn:
+        raise TypeError("This stream is async: use `async for`, or as_sync() where there is no event loop.")
+
+    def events(self) -> AsyncIterator[Event]:
+        """Every event, in order; shares the cursor with plain iteration."""
+        return _Events(self)
+
+    async def collect(self) -> Result:
+        """Read to the end and give the whole answer."""
+        while await self._advance() is not None:
+            pass
+        return self.result
+
+    async def render(self, renderer: "Renderer", to: IO[str] | None = None) -> Result:
+        """Read to the end, writing what `renderer` makes of each event.
+
+        Args:
+            renderer: makes text of events; its `finish` is written even when the stream breaks off.
+            to: a text file; standard output where none is given.
+        """
+        from typestream.render import write
+
+        out = sys.stdout if to is None else to
+        try:
+            while (event := await self._advance()) is not None:
+                write(out, renderer.feed(event))
+        finally:
+            write(out, renderer.finish(self.result))
+        return self.result
+
+    async def _advance(self) -> Event | None:
+        if self._busy:
+            busy = StreamBusy("Another task is reading this stream; use tee() to read it twice.")
+            busy.result = self.result
+            raise busy
+        self._busy = True
+        try:
+            return await self._step()
+        finally:
+            self._busy = False
+
+    async def _step(self) -> Event | None:
+        core = self._core
+        if not self._started:
+            self._started = True
+            self._waker.bind()
+        while True:
+            now = self._now()
+            if self._commands:
+                self._obey(now)
+            action = core.poll(now)
+            if type(action) is Wait:
+                await self._wait(action)
+            elif action is DONE:
+                await self._release()
+                if core.error is not None:
+                    raise core.error.with_traceback(None)
+                return None
+            else:
+                return action  # type: ignore[return-value]
+
+    def _now(self) -> float:
+        return max(self._waker.now(), self._floor)
+
+    # -- waiting
+
+    async def _wait(self, action: Wait) -> None:
+        if not action.input:
+            await self._waker.wait(action.until, lambda: bool(self._commands))
+        elif self._core.read_ahead or self._pump is not None:
+            await self._take(action.until)
+        else:
+            await self._pull(action.until)
+
+    async def _pull(self, until: float) -> None:
+        try:
+            with _aio.deadline(until) as self._reading:
+                item = await self._source.read()
+            if self._reading.cancelled_caught:
+                if not self._commands:
+                    self._floor = until  # loops round their timers: this time has come
+                return
+        except StopAsyncIteration:
+            self._learn()
+            self._core.end(self._now())
+        except Exception as exc:
+            self._core.fail(exc, self._now())
+        except BaseException:  # cancelled in the middle of a read
+            self._core.close()
+            await self._release()
+            raise
+        else:
+            self._learn()
+            self._core.feed(item, self._now())
+
+    async def _take(self, until: float) -> None:
+        if self._pump is None:
+            self._pump = _aio.Pump(self._source, self._waker)
+        pump = self._pump
+        await self._waker.wait(until, lambda: bool(pump.buffer or self._commands))
+        self._learn()
+        for kind, value, at in pump.take():
+            if kind == "item":
+                self._core.feed(value, at)
+            elif kind == "end":
+                self._core.end(at)
+            else:
+                self._core.fail(value, at)
+
+    def _learn(self) -> None:
+        """Tell the core what opening the source has shown."""
+        if self._source.decoder is not None:
+            self._core.use(self._source.decoder, wire=self._source.wire)
+            self._source.decoder = None
+
+    def _wake(self) -> None:
+        self._waker.wake()
+
+    def _interrupt(self) -> None:
+        if self._busy and self._reading is not None:
+            self._waker.soon(self._reading.cancel)
+
+    # -- the other shapes
+
+    def as_async(self) -> Self:
+        """This stream."""
+        return self
+
+    def as_sync(self) -> "TokenStream":
+        """The sync twin: the source is read by an event loop in a thread of its own. Go on with the twin alone."""
+        from typestream._bridge import as_sync
+
+        return as_sync(self)
+
+    def tee(self, n: int = 2) -> "tuple[AsyncTokenStream, ...]":
+        """`n` streams of the same thing, each with the same events and the same end or error; go on with them alone.
+
+        Raises:
+            ValueError: `n` is less than 1.
+        """
+        from typestream._tee import async_tee
+
+        return async_tee(self, n)
+
+    # -- leaving
+
+    async def aclose(self) -> None:
+        """Release everything; reading on raises `StreamClosed`, unless the stream had ended. Idempotent."""
+        self._do(lambda core, now: core.close())
+        self._interrupt()
+        if not self._busy:
+            self._obey(0.0)
+        await self._release()
+
+    async def _release(self) -> None:
+        if self._released:
+            return
+        self._released = True
+        with _aio.shield():
+            if self._pump is not None:
+                await self._pump.aclose()
+            await self._source.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __enter__(self) -> NoReturn:
+        raise TypeError("This stream is async: use `async with`.")
+
+    def __exit__(self, *exc: Any) -> None: ...
+
+    def __del__(self) -> None:
+        if getattr(self, "_released", True) or not self._started or self._source.memory:
+            return
+        warnings.warn(f"{self!r} was neither read to its end nor closed.", ResourceWarning, stacklevel=2, source=self)
+
+    def __repr__(self) -> str:
+        state = "ended" if self._core.ended else "open"
+        return f"<{type(self).__name__} of {self._source.name}, {state}>"
+
+
+class _Events(AsyncIterator[Event]):
+    def __init__(self, stream: AsyncTokenStream) -> None:
+        self._stream = stream
+
+    async def __anext__(self) -> Event:
+        event = await self._stream._advance()
+        if event is None:
+            raise StopAsyncIteration
+        return event

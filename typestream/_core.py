@@ -1,0 +1,367 @@
+"""The core of a stream: decode → transform → pace → result. No clock, no await, no thread.
+
+Rules: whoever drives it feeds it what the source gave (`feed`, `end`, `fail`), asks what to do (`poll`), and tells it
+the time at every call. It answers with an event to deliver, a `Wait`, or `DONE`; after `DONE` there may be an `error`
+to raise. What has been decoded before a failure is delivered before it.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from math import inf
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
+
+from typestream._failures import failure
+from typestream._stall import Lags, Stall, Timeout
+from typestream.decode import JoinSurrogates, choose
+from typestream.decode._base import Decoded, Decoder
+from typestream.errors import (
+    StallTimeout,
+    StreamClosed,
+    StreamConnectionError,
+    StreamError,
+    StreamProtocolError,
+    StreamTruncated,
+    UnsupportedSource,
+)
+from typestream.events import Event, Other, ReasoningDelta, RefusalDelta, Start, TextDelta, ToolCallDelta
+from typestream.pacing._policies import Instant
+from typestream.pacing._policy import Pacing
+from typestream.pacing._schedule import Order, Schedule
+from typestream.result import Result
+from typestream.transforms import Chain, Transform
+
+__all__ = ("DONE", "NEED_INPUT", "Action", "Core", "Require", "Tap", "Wait")
+
+Require: TypeAlias = Literal["terminal", "finish_reason"] | None
+Tap: TypeAlias = Callable[[Event | Exception | None, float], None]
+
+GRACE: Final = 0.1
+"""How long to wait, seconds, for what may follow the marker that says the answer is whole."""
+
+READ_AHEAD: Final = 16384
+"""How many pieces may wait to be shown before the source is no longer read ahead."""
+
+
+class Wait(NamedTuple):
+    """Nothing to deliver until the time `until`, or until something changes; `input` says whether the source may be
+    read meanwhile."""
+
+    until: float
+    input: bool
+
+
+class _Done:
+    """The stream has ended; there may be an error to raise."""
+
+
+NEED_INPUT: Final = Wait(inf, True)
+HOLD: Final = Wait(inf, False)
+DONE: Final = _Done()
+Action: TypeAlias = Event | Wait | _Done
+
+
+class Core:
+    """One stream, without its source.
+
+    Args:
+        require: what must have been seen for the end of the source to be the end of the answer: `"terminal"`, any
+            marker that says so; `"finish_reason"`, a finish reason; None, nothing.
+    """
+
+    def __init__(self, *, require: Require = "terminal") -> None:
+        self.result = Result()
+        self.error: StreamError | UnsupportedSource | None = None
+        self.ended = False
+        self.tap: Tap | None = None
+        self._transform: Transform | None = None
+        self._require = require
+        self._decoder: Decoder | None = None
+        self._wire = False
+        self._empty_text = False
+        self._surrogates = JoinSurrogates()
+        self._ready: deque[Event] = deque()
+        self._schedule: Schedule | None = None
+        self._read_ahead = False
+        self._lags: Lags | None = None
+        self._source_ended = False
+        self._failed: StreamError | UnsupportedSource | None = None
+        self._paused_at: float | None = None
+        self._stall = Stall()
+
+    # -- what the source gives
+
+    def use(self, decoder: Decoder, *, wire: bool = False) -> None:
+        """The decoder is known beforehand; `wire` says that the source is a connection, which after the answer's end
+        marker is read on for a moment only."""
+        self._decoder = decoder
+        self._wire = wire
+
+    def feed(self, item: Any, now: float) -> None:
+        """The source gave an item."""
+        self._stall.heard(now)
+        if self._source_ended:
+            return
+        try:
+            decoded = self._decode(item)
+        except UnsupportedSource as error:
+            self._close_input(error, now)
+            return
+        except Exception as exc:
+            decoded = [_undecodable(item, exc)]
+        if decoded:
+            self._take(self._surrogates.feed(decoded), now)
+        decoder = self._decoder
+        if decoder is None or self._source_ended:
+            return
+        if decoder.completion != "incomplete":
+            if decoder.ended and not self._wire:
+                self.end(now)
+            elif self._wire:
+                self._stall.grace = GRACE
+
+    def end(self, now: float) -> None:
+        """The source ended normally."""
+        self._stall.heard(now)
+        if self._source_ended:
+            return
+        if self._decoder is not None:
+            try:
+                decoded = self._decoder.end()
+            except Exception as exc:
+                decoded = [_undecodable(b"", exc)]
+            self._take(self._surrogates.feed(decoded), now)
+        if self._source_ended:  # a transform or an error in what was held back ended it
+            return
+        self._take(self._surrogates.flush(), now)
+        self._close_input(self._verdict(), now)
+
+    def fail(self, exc: BaseException, now: float) -> None:
+        """The source raised."""
+        self._stall.heard(now)
+        if self._source_ended:
+            return
+        error = failure(exc, wire=self._wire)
+        whole = self._decoder is not None and self._decoder.completion != "incomplete"
+        if whole and isinstance(error, (StreamConnectionError, StallTimeout)):
+            self.end(now)  # the answer was there before the connection broke
+        else:
+            self._close_input(error, now)
+
+    def _decode(self, item: Any) -> Decoded:
+        if self._decoder is None:
+            self._decoder = choose(item)
+            if self._decoder is None:
+                self._empty_text = self._empty_text or isinstance(item, (str, bytes))
+                return []
+        return self._decoder.decode(item, item)
+
+    def _verdict(self) -> StreamError | None:
+        decoder = self._decoder
+        completion = decoder.completion if decoder is not None else "incomplete"
+        if decoder is None and self._empty_text:
+            completion = "complete"
+        self.result.completion = completion
+        if self._require is None or completion == "complete":
+            return None
+        if completion == "unconfirmed":
+            if self._require != "finish_reason":
+                return None
+            return StreamTruncated("The source ended without a finish reason.")
+        if decoder is None:
+            return StreamTruncated("The source ended before it had said anything.")
+        return StreamTruncated("The source ended before the answer did: no marker said that it is whole.")
+
+    # -- decode → transform → pace
+
+    def _take(self, decoded: Decoded, now: float) -> None:
+        for event in decoded:
+            if self._source_ended:
+                return
+            if isinstance(event, StreamError):
+                self._close_input(event, now)
+            else:
+                self._arrive(event, now)
+
+    def _arrive(self, event: Event, now: float) -> None:
+        size = _progress(event)
+        if size is not None:
+            self._stall.progress()
+            if size:
+                self.result.timing.arrived(size, now)
+        if self.tap is not None:
+            self.tap(event, now)
+        transform = self._transform
+        if transform is None:
+            self._queue(event, now)
+            return
+        for changed in transform.feed(event):
+            self._queue(changed, now)
+        if transform.ended:
+            self.result.completion = "complete"
+            self._close_input(None, now)
+
+    def _queue(self, event: Event, now: float) -> None:
+        if self._schedule is None:
+            self._ready.append(event)
+            return
+        if self._lags is not None and type(event) is TextDelta:
+            self._lags.arrived(len(event.text), now)
+        self._schedule.feed(event, now)
+
+    def _close_input(self, error: StreamError | UnsupportedSource | None, now: float) -> None:
+        """Nothing more is read: what the transforms hold back comes out, then what the schedule holds."""
+        self._source_ended = True
+        self._failed = error
+        if self.tap is not None:
+            self.tap(error, now)
+        transform = self._transform
+        if transform is not None and not transform.ended:
+            for event in transform.flush() if error is None else transform.abort():
+                self._queue(event, now)
+        if self._schedule is not None:
+            self._schedule.end(now)
+
+    # -- what to do now
+
+    def poll(self, now: float) -> Action:
+        """What to do now."""
+        if self._ready:
+            return self._deliver(self._ready.popleft(), now)
+        if self.ended:
+            return DONE
+        if self._paused_at is not None:
+            return HOLD
+        due = self._schedule.poll(now) if self._schedule is not None else None
+        if due is None:
+            return self._finish() if self._source_ended else self._need_input(now)
+        if isinstance(due, float):
+            return Wait(due, self._reads_ahead())
+        return self._deliver(due, now)
+
+    @property
+    def source_ended(self) -> bool:
+        """Whether the source is not read any more."""
+        return self._source_ended
+
+    @property
+    def read_ahead(self) -> bool:
+        """Whether the source is to be read while the stream waits to show what it has."""
+        return self._read_ahead
+
+    def _reads_ahead(self) -> bool:
+        waiting = self._schedule.waiting if self._schedule is not None else 0
+        return self._read_ahead and not self._source_ended and waiting < READ_AHEAD
+
+    def _deliver(self, event: Event, now: float) -> Event:
+        self.result.add(event)
+        if type(event) is TextDelta:
+            size = len(event.text)
+            self.result.timing.shown(size, self._lags.shown(size, now) if self._lags is not None else 0.0, now)
+        return event
+
+    def _need_input(self, now: float) -> Action:
+        self.result.timing.opened(now)
+        until = self._stall.waiting(now)
+        if until == inf:
+            return NEED_INPUT
+        if now < until:
+            return Wait(until, True)
+        if self._stall.grace is not None:
+            self.end(now)  # whole already: what was still open is nobody's concern
+        else:
+            self._close_input(self._stall.timeout(), now)
+        return self.poll(now)
+
+    def _finish(self) -> _Done:
+        self.ended = True
+        self.error = self._failed
+        if isinstance(self.error, StreamError):
+            self.error.result = self.result
+        return DONE
+
+    # -- controls
+
+    def pace(self, policy: Pacing, order: Order, now: float) -> None:
+        """From now on, show text as `policy` says."""
+        if self._schedule is not None:
+            self._schedule.change(policy, now)
+        elif not isinstance(policy, Instant):
+            self._schedule = Schedule(policy, order)
+            self._lags = Lags()
+            waiting, self._ready = self._ready, deque()
+            for event in waiting:
+                self._queue(event, now)
+            if self._source_ended:
+                self._schedule.end(now)
+        self._read_ahead = policy.read_ahead
+
+    def through(self, *transforms: Transform) -> None:
+        """Pass events through these too, after those there are."""
+        before = () if self._transform is None else (self._transform,)
+        self._transform = Chain(*before, *transforms)
+
+    def timeouts(self, limits: Timeout) -> None:
+        """Set the stall clocks."""
+        self._stall.limits = limits
+
+    def skip(self) -> None:
+        """Show what waits at once, and what comes as it comes."""
+        if self._schedule is not None:
+            self._schedule.skip()
+            self._read_ahead = False
+
+    def pause(self, now: float) -> None:
+        """Deliver nothing until `resume`."""
+        if self._paused_at is None:
+            self._paused_at = now
+
+    def resume(self, now: float) -> None:
+        """Go on where `pause` held."""
+        if self._paused_at is not None and self._schedule is not None:
+            self._schedule.shift(now - self._paused_at)
+        self._paused_at = None
+
+    def stop(self) -> None:
+        """End now, without an error; what was delivered stays the result."""
+        if not self.ended:
+            self._source_ended = self.ended = True
+            self._ready.clear()
+
+    def close(self) -> None:
+        """The stream is closed before its end: reading on is an error."""
+        if not self.ended:
+            self.stop()
+            error = StreamClosed("This stream was closed before it had ended; nothing more can be read from it.")
+            error.result = self.result
+            self.error = error
+
+
+_EMPTY: Sequence[str] = (
+    "ping",
+    "keepalive",
+    "response.created",
+    "response.in_progress",
+    "response.queued",
+)
+
+
+def _progress(event: Event) -> int | None:
+    """How many characters an event brings; None where it is no progress at all."""
+    if isinstance(event, (TextDelta, ReasoningDelta, RefusalDelta)):
+        return len(event.text)
+    if isinstance(event, ToolCallDelta):
+        return len(event.arguments) + len(event.name or "") or None
+    if isinstance(event, Start):
+        return None
+    if isinstance(event, Other):
+        return None if event.kind in _EMPTY else 0
+    return 0
+
+
+def _undecodable(item: Any, exc: Exception) -> StreamError:
+    if isinstance(exc, StreamError):
+        return exc
+    excerpt = item if isinstance(item, bytes) else repr(item)[:200].encode("utf-8", "replace")
+    error = StreamProtocolError(f"An item of the source cannot be decoded ({type(exc).__name__}: {exc}).", excerpt=excerpt)
+    error.__cause__ = exc
+    return error

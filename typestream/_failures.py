@@ -1,0 +1,77 @@
+"""Other people's exceptions, as ours: by their names and modules, since no SDK is imported here."""
+
+from typing import Any
+
+from typestream.errors import (
+    SourceError,
+    StallTimeout,
+    StreamConnectionError,
+    StreamError,
+    StreamProtocolError,
+    StreamServerError,
+)
+
+__all__ = ("failure",)
+
+_HTTP = frozenset({"httpx", "httpx2", "httpcore", "httpcore2", "h11", "h2", "requests", "urllib3", "aiohttp"})
+_SDK = frozenset({"openai", "anthropic", "groq", "mistralai", "together", "cerebras"})
+_DECODING = frozenset({"JSONDecodeError", "UnicodeDecodeError", "DecodingError", "APIResponseValidationError"})
+
+
+def failure(exc: BaseException, *, wire: bool) -> StreamError:
+    """The error of our tree for an exception of the source, with that as its `__cause__`.
+
+    Args:
+        exc: what the source raised.
+        wire: whether the source is a connection, so that what it raises is the connection's fault.
+    """
+    if isinstance(exc, StreamError):
+        return exc
+    error = _failure(exc, wire)
+    error.__cause__ = exc
+    return error
+
+
+def _failure(exc: BaseException, wire: bool) -> StreamError:
+    names = {base.__name__ for base in type(exc).__mro__}
+    homes = {base.__module__.partition(".")[0] for base in type(exc).__mro__}
+    said = f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__
+    of_sdk, of_http = bool(homes & _SDK), bool(homes & _HTTP)
+    if of_sdk and "APIStatusError" in names:
+        return _server(exc, getattr(exc, "status_code", None))
+    if (of_sdk or of_http) and names & {"APITimeoutError", "TimeoutException", "Timeout", "ReadTimeoutError"}:
+        return StallTimeout(f"The source's own timeout ran out ({said}).", kind="between")
+    if (of_sdk or of_http) and "UnsupportedProtocol" in names:
+        return SourceError(f"The request cannot be made ({said}).")
+    if (of_sdk or wire or of_http) and names & _DECODING:
+        return StreamProtocolError(f"What the source sent cannot be decoded ({said}).", excerpt=_excerpt(exc))
+    if of_sdk and "APIConnectionError" in names:
+        return StreamConnectionError(f"The connection failed: {_root(exc)}.")
+    if of_sdk and "APIError" in names:
+        return _server(exc, None)
+    if of_http or (wire and isinstance(exc, (OSError, EOFError, RuntimeError))):
+        return StreamConnectionError(f"The connection broke: {said}.")
+    return SourceError(f"The source raised {said}.")
+
+
+def _server(exc: Any, status: int | None) -> StreamServerError:
+    body = getattr(exc, "body", None)
+    inner = body.get("error", body) if isinstance(body, dict) else body
+    message = inner.get("message") if isinstance(inner, dict) else inner if isinstance(inner, str) else None
+    code = getattr(exc, "code", None)
+    text = message or getattr(exc, "message", None) or str(exc) or type(exc).__name__
+    prefix = f"The server answered {status}: " if status else "The server reported an error: "
+    return StreamServerError(f"{prefix}{text}", status=status, body=body, code=code)
+
+
+def _root(exc: BaseException) -> str:
+    cause = exc.__cause__ or exc.__context__
+    while cause is not None and (cause.__cause__ or cause.__context__) is not None and not str(cause):
+        cause = cause.__cause__ or cause.__context__
+    return f"{type(cause).__name__}: {cause}" if cause is not None else str(exc)
+
+
+def _excerpt(exc: BaseException) -> bytes:
+    doc = getattr(exc, "doc", None) or getattr(exc, "object", None) or b""
+    data = doc.encode("utf-8", "replace") if isinstance(doc, str) else doc
+    return bytes(data[:200]) if isinstance(data, (bytes, bytearray)) else b""

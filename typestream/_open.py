@@ -1,0 +1,203 @@
+"""`stream`, `replay` and `generate`: which twin, which source, which decoder."""
+
+import os
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from inspect import iscoroutinefunction
+from typing import Any, overload
+
+from typestream._core import Core, Require
+from typestream._failures import failure
+from typestream._source import AsyncSource, SyncSource
+from typestream._stall import Timeout
+from typestream._sync import TokenStream
+from typestream.decode import Completion, Decoded, choose
+from typestream.decode._limits import Limits
+from typestream.decode.text import EventDecoder, TextDecoder
+from typestream.errors import UnsupportedSource
+from typestream.result import Result
+from typestream.sources.generate import AsyncLoop, Loop
+from typestream.sources.recording import Recording
+from typestream.transforms import StopAt
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typestream._async import AsyncTokenStream
+
+__all__ = ("generate", "replay", "stream")
+
+_ACCEPTED = (
+    "an OpenAI stream (or a call that gives one), an HTTP response, or a sync or async iterable of str, bytes, chunks "
+    "(dicts or SDK objects) or typestream events"
+)
+
+
+def stream(
+    source: Any,
+    *,
+    timeout: "float | Timeout | None" = None,
+    limits: Limits | None = None,
+    require: Require = "terminal",
+) -> Any:
+    """One stream over whatever `source` is.
+
+    Args:
+        source: an OpenAI `Stream` or `AsyncStream`, an SDK helper stream or its manager, a `with_streaming_response`
+            response, any HTTP response with `iter_bytes` or `aiter_bytes`, an iterable or async iterable of str,
+            bytes, dicts, SDK objects or typestream events, an awaitable of any of these, or a callable without
+            arguments that returns one; it is called at once.
+        timeout: the stall clocks: seconds to wait for the first piece and between two, or a `Timeout`.
+        limits: how much may be read from the wire; see `Limits`.
+        require: what must have been seen for the end of the source to be the end of the answer: `"terminal"`, any
+            marker that says so; `"finish_reason"`, a finish reason; None, nothing.
+
+    Returns:
+        A `TokenStream`, or an `AsyncTokenStream` where the source is async.
+
+    Raises:
+        UnsupportedSource: the source cannot be read as a stream.
+        StreamError: the callable raised; its own exception is the `__cause__`.
+        ValueError: an option is not one of those allowed.
+    """
+    if require not in ("terminal", "finish_reason", None):
+        raise ValueError(f'require must be "terminal", "finish_reason" or None, not {require!r}.')
+    clocks = Timeout.of(timeout)
+    if _is_maker(source):
+        source = _call(source)
+    if hasattr(source, "_core"):
+        made = source
+    elif _is_async(source):
+        from typestream._async import AsyncTokenStream
+
+        made = AsyncTokenStream(Core(require=require), AsyncSource(source, limits=limits))
+    else:
+        _check(source)
+        made = TokenStream(Core(require=require), SyncSource(source, limits=limits, memory=_in_memory(source)))
+    return made.timeout(clocks.first, clocks.between, clocks.total) if clocks else made
+
+
+def replay(complete: Any) -> TokenStream:
+    """Something complete, as a stream: give it a pace, and it looks as if it were typed.
+
+    Args:
+        complete: a text, a complete response (`ChatCompletion`, `Completion`, `Response`, those of Anthropic, Gemini or
+            Ollama, or their dicts), a typestream `Result`, a `Recording`, or the path of one (an `os.PathLike`; a str
+            is a text).
+
+    Raises:
+        UnsupportedSource: it is none of these.
+        OSError, ValueError: the path cannot be read, or is no recording.
+    """
+    if isinstance(complete, os.PathLike):
+        complete = Recording.load(complete)
+    if isinstance(complete, str):
+        return _memory([complete], TextDecoder())
+    if isinstance(complete, Result):
+        return _memory(list(complete.events()), _Replayed(complete.completion), require=None)
+    if isinstance(complete, Recording):
+        whole: Completion = "complete" if complete.end == "complete" else "incomplete"
+        return _memory([event for _, event in complete.events], _Replayed(whole))
+    if isinstance(complete, (bytes, bytearray)) or complete is None:
+        raise UnsupportedSource(f"replay() takes a text, a response, a Result or a recording, not {_named(complete)}.")
+    decoder = choose(complete)
+    if decoder is None:
+        raise UnsupportedSource(f"replay() takes a text, a response, a Result or a recording, not {_named(complete)}.")
+    return _memory([complete], decoder)
+
+
+def generate(
+    step: Callable[[str], Any],
+    prompt: str = "",
+    *,
+    max_tokens: int | None = None,
+    stop: str | Iterable[str] = (),
+    context: int | None = None,
+) -> Any:
+    """The autoregressive loop: `step` is called with the text so far and gives the next piece, until it gives None.
+
+    Args:
+        step: `step(context: str) -> str | None`, or a coroutine function of the same shape.
+        prompt: what the text begins with; not part of the answer.
+        max_tokens: how many pieces at most; the finish reason is then `"length"`, else `"stop"`.
+        stop: one or more strings that end the answer and are never shown, also when they come in several pieces.
+        context: how many characters of the text `step` sees, counted from its end; None for all.
+
+    Returns:
+        A `TokenStream`, or an `AsyncTokenStream` where `step` is a coroutine function.
+
+    Raises:
+        TypeError: `step` cannot be called.
+        ValueError: a number is not a positive one.
+    """
+    if not callable(step):
+        raise TypeError(f"generate(step) takes a callable that gives the next piece of text, not {_named(step)}.")
+    for name, number in (("max_tokens", max_tokens), ("context", context)):
+        if number is not None and (type(number) is not int or number < 1):
+            raise ValueError(f"generate({name}) must be a whole number of at least 1, not {number!r}.")
+    stops = (stop,) if isinstance(stop, str) else tuple(stop)
+    made: Any
+    if iscoroutinefunction(step) or iscoroutinefunction(getattr(type(step), "__call__", None)):
+        from typestream._async import AsyncTokenStream
+
+        looped = AsyncLoop(step, prompt, max_tokens, context)
+        made = AsyncTokenStream(Core(), AsyncSource(looped, decoder=EventDecoder()))
+    else:
+        made = TokenStream(Core(), SyncSource(Loop(step, prompt, max_tokens, context), decoder=EventDecoder()))
+    return made.through(StopAt(*stops)) if stops else made
+
+
+class _Replayed(EventDecoder):
+    """Events of something that was whole, or not, when it was kept."""
+
+    def __init__(self, completion: Completion) -> None:
+        super().__init__()
+        self._kept = completion
+
+    def end(self) -> Decoded:
+        self.completion = self._kept
+        return []
+
+
+def _memory(items: list[Any], decoder: Any, require: Require = "terminal") -> TokenStream:
+    return TokenStream(Core(require=require), SyncSource(items, decoder=decoder, memory=True))
+
+
+def _is_maker(source: Any) -> bool:
+    return callable(source) and not any(
+        hasattr(source, name) for name in ("__iter__", "__aiter__", "__await__", "__enter__", "__aenter__")
+    )
+
+
+def _call(make: Callable[[], Any]) -> Any:
+    try:
+        return make()
+    except Exception as exc:
+        raise failure(exc, wire=False) from exc
+
+
+def _is_async(source: Any) -> bool:
+    """Whether a source has to be awaited. An HTTP response has the methods of both, and one kind of body."""
+    response = getattr(source, "http_response", source)
+    body = getattr(response, "stream", None)
+    if hasattr(response, "aiter_bytes") and hasattr(response, "iter_bytes") and body is not None:
+        return not hasattr(body, "__iter__")
+    if any(hasattr(source, name) for name in ("__iter__", "__enter__", "iter_bytes")):
+        return hasattr(source, "__aiter__") and not hasattr(source, "__iter__")
+    return any(hasattr(source, name) for name in ("__aiter__", "__await__", "__aenter__", "aiter_bytes"))
+
+
+def _check(source: Any) -> None:
+    if isinstance(source, (str, bytes, bytearray, memoryview, dict)) or hasattr(source, "model_dump"):
+        raise UnsupportedSource(
+            f"stream() takes {_ACCEPTED}, not {_named(source)}; something complete goes to typestream.replay()."
+        )
+    if not any(hasattr(source, name) for name in ("__iter__", "__enter__", "iter_bytes", "iter_content", "http_response")):
+        raise UnsupportedSource(f"stream() takes {_ACCEPTED}, not {_named(source)}.")
+
+
+def _in_memory(source: Any) -> bool:
+    return type(source) in (list, tuple)
+
+
+def _named(thing: object) -> str:
+    kind = type(thing)
+    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"

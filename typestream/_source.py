@@ -1,0 +1,195 @@
+"""A source as the drivers see it: opened when it is first read, closed by whoever was given it.
+
+Rules: what was passed is what gets closed, never only an iterator of it; where the bytes can be had they are read
+(`sources.openai`), else the objects.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import TYPE_CHECKING, Any, Protocol
+
+from typestream.decode import Decoder
+from typestream.sources.http import Body, async_body, sync_body
+
+if TYPE_CHECKING:
+    from typestream._bridge import Threaded
+
+__all__ = ("AsyncReadable", "AsyncSource", "Readable", "SyncSource")
+
+
+class Readable(Protocol):
+    """What the sync driver reads.
+
+    Attributes:
+        name: what it is, for people.
+        decoder: what to decode the items with; may be known only after the first was read; the driver resets it.
+        wire: whether the items are the bytes of a connection.
+        memory: whether reading never waits.
+    """
+
+    name: str
+    memory: bool
+    decoder: Any
+
+    @property
+    def wire(self) -> bool: ...
+
+    def read(self) -> Any:
+        """The next item; raises StopIteration at the end."""
+        ...
+
+    def close(self) -> None:
+        """Release everything; idempotent."""
+        ...
+
+    def interrupt(self) -> None:
+        """Wake a blocked `read`, from another thread, where that is possible."""
+        ...
+
+
+class AsyncReadable(Protocol):
+    """What the async driver reads; the same, to be awaited."""
+
+    name: str
+    memory: bool
+    decoder: Any
+
+    @property
+    def wire(self) -> bool: ...
+
+    async def read(self) -> Any:
+        """The next item; raises StopAsyncIteration at the end."""
+        ...
+
+    async def aclose(self) -> None:
+        """Release everything; idempotent."""
+        ...
+
+
+class SyncSource:
+    """Something to be read by blocking.
+
+    Args:
+        given: an iterable, a response, or a context manager that gives one.
+        decoder: where it is known beforehand.
+        memory: whether reading it never waits.
+
+    Attributes:
+        decoder: what to decode the items with, once opened; None to choose by the first item.
+        wire: whether the items are the bytes of a connection.
+    """
+
+    def __init__(self, given: Any, *, decoder: Decoder | None = None, memory: bool = False, limits: Any = None) -> None:
+        self.name = type(given).__name__
+        self.decoder = decoder
+        self.wire = False
+        self.memory = memory
+        self._given = given
+        self._iterator: Iterator[Any] | None = None
+        self._body: Body | None = None
+        self._closers: list[Callable[[], Any]] = []
+        self._closed = False
+        self._limits = limits
+
+    def read(self) -> Any:
+        """The next item; raises StopIteration at the end."""
+        if self._iterator is None:
+            self._iterator = self._open(self._given)
+        return next(self._iterator)
+
+    def _open(self, given: Any) -> Iterator[Any]:
+        self._body = sync_body(given, self._limits)
+        if self._body is not None:
+            self.decoder, self.wire = self._body.decoder, True
+            self._closers.append(_closer(given))
+            return iter(self._body.chunks)
+        if not hasattr(given, "__iter__") and hasattr(given, "__enter__"):
+            entered = given.__enter__()
+            self._closers.append(lambda: given.__exit__(None, None, None))
+            return self._open(entered)
+        self._closers.append(_closer(given))
+        return iter(given)
+
+    def interrupt(self) -> None:
+        """Wake a read that another thread is blocked in, where the source is a connection."""
+        if self._body is not None:
+            self._body.shutdown()
+
+    def close(self) -> None:
+        """Release everything that was opened, and what was given."""
+        if self._closed:
+            return
+        self._closed = True
+        closers = self._closers or [_closer(self._given)]
+        for close in reversed(closers):
+            try:
+                close()
+            except Exception:
+                pass  # a source that fails to close has nothing more to say
+
+
+class AsyncSource:
+    """The same for something to be awaited; `given` may be awaitable itself."""
+
+    def __init__(self, given: Any, *, decoder: Decoder | None = None, memory: bool = False, limits: Any = None) -> None:
+        self.name = type(given).__name__
+        self.decoder = decoder
+        self.wire = False
+        self.memory = memory
+        self._given = given
+        self._iterator: AsyncIterator[Any] | None = None
+        self._blocking: Threaded | None = None  # an awaitable may give something that blocks
+        self._closers: list[Callable[[], Any]] = []
+        self._closed = False
+        self._limits = limits
+
+    async def read(self) -> Any:
+        """The next item; raises StopAsyncIteration at the end."""
+        if self._iterator is None:
+            self._iterator = await self._open(self._given)
+        item = await self._iterator.__anext__()
+        if self._blocking is not None and self._blocking.decoder is not None:
+            self.decoder, self.wire, self._blocking.decoder = self._blocking.decoder, self._blocking.wire, None
+        return item
+
+    async def _open(self, given: Any) -> AsyncIterator[Any]:
+        if hasattr(given, "__await__") and not hasattr(given, "__aiter__"):
+            return await self._open(await given)
+        body = async_body(given, self._limits)
+        if body is not None:
+            self.decoder, self.wire = body.decoder, True
+            self._closers.append(_closer(given))
+            return aiter(body.chunks)
+        if not hasattr(given, "__aiter__") and hasattr(given, "__aenter__"):
+            entered = await given.__aenter__()
+            self._closers.append(lambda: given.__aexit__(None, None, None))
+            return await self._open(entered)
+        if hasattr(given, "__aiter__"):
+            self._closers.append(_closer(given))
+            return aiter(given)
+        from typestream._bridge import Threaded
+
+        self._blocking = Threaded(SyncSource(given, limits=self._limits))
+        self._closers.append(self._blocking.aclose)
+        return self._blocking
+
+    async def aclose(self) -> None:
+        """Release everything that was opened, and what was given."""
+        if self._closed:
+            return
+        self._closed = True
+        closers = self._closers or [_closer(self._given)]
+        for close in reversed(closers):
+            try:
+                closing = close()
+                if hasattr(closing, "__await__"):
+                    await closing
+            except Exception:
+                pass  # a source that fails to close has nothing more to say
+
+
+def _closer(given: Any) -> Callable[[], Any]:
+    for name in ("aclose", "close"):
+        close = getattr(given, name, None)
+        if callable(close):
+            return close  # type: ignore[no-any-return]
+    return lambda: None

@@ -1,0 +1,129 @@
+"""The clocks of a stream: how long it has waited for its source, and how late its text is shown. Pure: told the time."""
+
+from collections import deque
+from dataclasses import dataclass
+from math import inf, isfinite
+from typing import ClassVar, Literal
+
+from typestream.errors import StallTimeout
+
+__all__ = ("Lags", "Stall", "Timeout")
+
+
+@dataclass(frozen=True, slots=True)
+class Timeout:
+    """How long a stream waits for its source, in seconds; None is no limit.
+
+    Args:
+        first: until the first piece.
+        between: between two pieces.
+        total: all waiting together.
+
+    `Timeout.INTERACTIVE` suits a person who is waiting, `Timeout.PATIENT` a job that reasons for minutes.
+    """
+
+    first: float | None = None
+    between: float | None = None
+    total: float | None = None
+
+    INTERACTIVE: ClassVar["Timeout"]
+    PATIENT: ClassVar["Timeout"]
+
+    def __post_init__(self) -> None:
+        for name in ("first", "between", "total"):
+            limit = getattr(self, name)
+            good = limit is None or (isinstance(limit, (int, float)) and isfinite(limit) and limit > 0)
+            if not good:
+                raise ValueError(f"timeout({name}) must be a positive number of seconds, not {limit!r}.")
+
+    @classmethod
+    def of(cls, given: "float | Timeout | None") -> "Timeout | None":
+        """A number counts for the first piece and between two."""
+        return given if given is None or isinstance(given, Timeout) else cls(first=given, between=given)
+
+
+Timeout.INTERACTIVE = Timeout(first=30.0, between=15.0)
+Timeout.PATIENT = Timeout(first=600.0, between=120.0)
+
+
+class Stall:
+    """The stall clocks; they run only while the stream waits for its source."""
+
+    __slots__ = ("_alive", "_first_seen", "_graced", "_since", "_total", "_waited", "grace", "limits")
+
+    def __init__(self) -> None:
+        self.limits = Timeout()
+        self.grace: float | None = None
+        self._since: float | None = None
+        self._waited = 0.0
+        self._total = 0.0
+        self._graced = 0.0
+        self._first_seen = False
+        self._alive = False
+
+    def heard(self, now: float) -> None:
+        """The source gave something: the wait is over, whether or not it was worth it."""
+        if self._since is None:
+            return
+        spent = max(0.0, now - self._since)
+        self._since = None
+        self._waited += spent
+        self._total += spent
+        if self.grace is not None:
+            self._graced += spent
+        self._alive = True
+
+    def progress(self) -> None:
+        """And it was worth it."""
+        self._waited = 0.0
+        self._first_seen = True
+        self._alive = False
+
+    def waiting(self, now: float) -> float:
+        """The stream waits for its source; gives the time at which its patience ends."""
+        if self._since is None:
+            self._since = now
+        if self.grace is not None:
+            return self._since + self.grace - self._graced
+        return self._since + min(self._left())
+
+    def _left(self) -> tuple[float, float]:
+        limits = self.limits
+        limit = limits.between if self._first_seen else limits.first
+        return (
+            inf if limit is None else limit - self._waited,
+            inf if limits.total is None else limits.total - self._total,
+        )
+
+    def timeout(self) -> StallTimeout:
+        """The error, once patience has ended."""
+        gap, total = self._left()
+        kind: Literal["first", "between", "total"] = "total" if total < gap else "between" if self._first_seen else "first"
+        limit = getattr(self.limits, kind)
+        what = {"first": "nothing came", "between": "nothing new came", "total": "the answer did not end"}[kind]
+        alive = ", though the source still sent signs of life" if self._alive else ""
+        return StallTimeout(f"Waited {limit:g} s and {what}{alive}.", kind=kind, alive=self._alive)
+
+
+class Lags:
+    """How long after its arrival each character is shown."""
+
+    __slots__ = ("_arrivals",)
+
+    def __init__(self) -> None:
+        self._arrivals: deque[list[float]] = deque()  # [characters, time]
+
+    def arrived(self, characters: int, now: float) -> None:
+        self._arrivals.append([characters, now])
+
+    def shown(self, characters: int, now: float) -> float:
+        """The lag of the oldest of the next so many characters."""
+        lag = now - self._arrivals[0][1] if self._arrivals else 0.0
+        while characters > 0 and self._arrivals:
+            head = self._arrivals[0]
+            taken = min(characters, head[0])
+            head[0] -= taken
+            characters -= int(taken)
+            if head[0] <= 0:
+                self._arrivals.popleft()
+        return lag

@@ -1,0 +1,138 @@
+"""What both twins have in common: everything that does not wait.
+
+Controls may be called from any thread: they are queued here and carried out by whoever reads the stream, before it
+asks its core what to do next.
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable
+from typing import IO, Any
+
+from typing_extensions import Self
+
+from typestream._core import Core
+from typestream._stall import Timeout
+from typestream.pacing import Order, Pacing, Smooth
+from typestream.pacing._segment import segmenter
+from typestream.result import Result
+from typestream.transforms import Chain, Transform
+
+__all__ = ("Command", "StreamBase")
+
+Command = Callable[[Core, float], None]
+
+
+class StreamBase:
+    """A stream's configuration and controls; see `TokenStream` and `AsyncTokenStream`."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._commands: deque[Command] = deque()
+
+    @property
+    def result(self) -> Result:
+        """The answer so far: what was delivered, no more; final once the stream has ended."""
+        return self._core.result
+
+    def paced(self, policy: Pacing | None = None, *, order: Order = "barrier") -> Self:
+        """The same stream at a pace. May be called again while it runs, to change the pace.
+
+        Args:
+            policy: how long each piece waits; `Smooth()` where none is given.
+            order: what events that are not text do: `"barrier"`, wait for all text before them; `"flush"`, have that
+                text shown at once.
+
+        Raises:
+            TypeError: `policy` is no `Pacing`.
+            ValueError: `order` or the policy's `per` is unknown.
+        """
+        chosen = Smooth() if policy is None else policy
+        if not isinstance(chosen, Pacing):
+            raise TypeError(f"paced() takes a pacing policy, such as pacing.Steady(40), not {_name(chosen)}.")
+        if order not in ("barrier", "flush"):
+            raise ValueError(f'order must be "barrier" or "flush", not {order!r}.')
+        segmenter(chosen.per)
+        return self._do(lambda core, now: core.pace(chosen, order, now))
+
+    def through(self, *transforms: Transform | Callable[[], Transform]) -> Self:
+        """The same stream with each event passed through the transforms, one after the other.
+
+        Args:
+            transforms: objects with `feed` and `flush`, each for this stream alone, or callables that make them.
+
+        Raises:
+            TypeError: something else was passed.
+        """
+        chain = Chain(*transforms)
+        return self._do(lambda core, now: core.through(chain))
+
+    def timeout(
+        self, first: float | None = None, between: float | None = None, total: float | None = None
+    ) -> Self:
+        """Stall clocks, in seconds; they run only while the stream waits for its source, and only something new stops
+        them: pings and empty deltas do not.
+
+        Args:
+            first: until the first piece.
+            between: between two pieces.
+            total: all waiting together.
+
+        Raises:
+            ValueError: a limit is not a positive number.
+        """
+        clocks = Timeout(first, between, total)
+        return self._do(lambda core, now: core.timeouts(clocks))
+
+    def recorded(self, target: "str | os.PathLike[str] | IO[str]") -> Self:
+        """The same stream, also written down as it flows: JSON Lines, each event with its arrival time in seconds.
+
+        Args:
+            target: a path, opened for writing now, or an open text file, which stays open.
+
+        Raises:
+            OSError: the path cannot be opened.
+        """
+        from typestream.sources.recording import Recorder
+
+        recorder = Recorder(target)
+        return self._do(lambda core, now: setattr(core, "tap", recorder))
+
+    def skip(self) -> Self:
+        """Show the rest at once: what waits, and what comes as it comes."""
+        return self._do(lambda core, now: core.skip())
+
+    def pause(self) -> Self:
+        """Deliver nothing until `resume`."""
+        return self._do(lambda core, now: core.pause(now))
+
+    def resume(self) -> Self:
+        """Go on where `pause` held."""
+        return self._do(lambda core, now: core.resume(now))
+
+    def stop(self) -> Self:
+        """End now and keep what was delivered; no error is raised."""
+        self._do(lambda core, now: core.stop())
+        self._interrupt()
+        return self
+
+    def _do(self, command: Command) -> Self:
+        self._commands.append(command)
+        self._wake()
+        return self
+
+    def _obey(self, now: float) -> None:
+        while self._commands:
+            self._commands.popleft()(self._core, now)
+
+    def _wake(self) -> None:
+        """Have whoever waits look again."""
+        raise NotImplementedError
+
+    def _interrupt(self) -> None:
+        """Wake a read of the source that another thread is blocked in."""
+        raise NotImplementedError
+
+
+def _name(thing: object) -> str:
+    return thing.__name__ if isinstance(thing, type) else type(thing).__name__

@@ -1,0 +1,245 @@
+"""The sync driver: asks the core what to do, and does it: delivers, waits, reads.
+
+Rules: the source is read in the caller's own thread, unless reading may have to be given up at a time or has to go on
+while the stream waits to show what it has; then a `Pump` reads it.
+"""
+
+import sys
+import threading
+import warnings
+from collections.abc import AsyncIterator, Iterator
+from math import inf
+from types import TracebackType
+from typing import IO, TYPE_CHECKING
+
+from typing_extensions import Self
+
+from typestream._clock import CLOCK
+from typestream._core import DONE, Core, Wait
+from typestream._readahead import Pump
+from typestream._stream import StreamBase
+from typestream.errors import StreamBusy, StreamError
+from typestream.events import Event, TextDelta
+from typestream.result import Result
+
+if TYPE_CHECKING:
+    from typestream._async import AsyncTokenStream
+    from typestream._source import Readable
+    from typestream.render import Renderer
+
+__all__ = ("TokenStream",)
+
+
+class TokenStream(StreamBase, Iterator[str]):
+    """Everything a source says, one piece after the other.
+
+    Iterating gives the text of the answer (choice 0), in pieces that are never empty; `events()` gives everything, in
+    order. Made by `typestream.stream`, `replay` and `generate`.
+
+    Raises, when read:
+        StreamError: the stream did not end in the whole answer; the error's `result` is what was delivered.
+    """
+
+    def __init__(self, core: Core, source: "Readable") -> None:
+        super().__init__(core)
+        self._source = source
+        self._clock = CLOCK[-1]
+        self._monitor = self._clock.monitor()
+        self._reading = threading.Lock()
+        self._pump: Pump | None = None
+        self._started = self._released = False
+
+    # -- reading
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        while (event := self._advance()) is not None:
+            if type(event) is TextDelta and event.index == 0:
+                return event.text
+        raise StopIteration
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        return self.as_async()
+
+    def events(self) -> Iterator[Event]:
+        """Every event, in order; shares the cursor with plain iteration."""
+        return _Events(self)
+
+    def collect(self) -> Result:
+        """Read to the end and give the whole answer."""
+        while self._advance() is not None:
+            pass
+        return self.result
+
+    def render(self, renderer: "Renderer", to: IO[str] | None = None) -> Result:
+        """Read to the end, writing what `renderer` makes of each event.
+
+        Args:
+            renderer: makes text of events; its `finish` is written even when the stream breaks off.
+            to: a text file; standard output where none is given.
+        """
+        from typestream.render import write
+
+        out = sys.stdout if to is None else to
+        try:
+            while (event := self._advance()) is not None:
+                write(out, renderer.feed(event))
+        finally:
+            write(out, renderer.finish(self.result))
+        return self.result
+
+    def _advance(self) -> Event | None:
+        if not self._reading.acquire(blocking=False):
+            busy = StreamBusy("Another thread is reading this stream; use tee() to read it twice.")
+            busy.result = self.result
+            raise busy
+        try:
+            return self._step()
+        finally:
+            self._reading.release()
+
+    def _step(self) -> Event | None:
+        core, now = self._core, self._clock.now
+        self._started = True
+        while True:
+            if self._commands:
+                self._obey(now())
+            action = core.poll(now())
+            if type(action) is Wait:
+                self._wait(action)
+            elif action is DONE:
+                self._release()
+                if core.error is not None:
+                    raise core.error.with_traceback(None)
+                return None
+            else:
+                return action  # type: ignore[return-value]
+
+    # -- waiting
+
+    def _wait(self, action: Wait) -> None:
+        if not action.input:
+            with self._monitor:
+                if not self._commands:
+                    self._monitor.wait(action.until)
+        elif self._pump is None and action.until == inf and not self._core.read_ahead:
+            self._pull()
+        else:
+            self._take(action.until)
+
+    def _pull(self) -> None:
+        try:
+            item = self._source.read()
+        except StopIteration:
+            self._learn()
+            self._core.end(self._clock.now())
+        except Exception as exc:
+            self._core.fail(exc, self._clock.now())
+        else:
+            self._learn()
+            self._core.feed(item, self._clock.now())
+
+    def _take(self, until: float) -> None:
+        if self._pump is None:
+            self._pump = Pump(self._source, self._monitor, self._clock)
+        with self._monitor:
+            self._pump.ahead = self._core.read_ahead
+            taken = self._pump.take()
+            if not taken and not self._commands:
+                self._monitor.wait(until)
+                taken = self._pump.take()
+        self._learn()
+        for kind, value, at in taken:
+            if kind == "item":
+                self._core.feed(value, at)
+            elif kind == "end":
+                self._core.end(at)
+            else:
+                self._core.fail(value, at)
+
+    def _learn(self) -> None:
+        """Tell the core what opening the source has shown."""
+        if self._source.decoder is not None:
+            self._core.use(self._source.decoder, wire=self._source.wire)
+            self._source.decoder = None
+
+    def _wake(self) -> None:
+        with self._monitor:
+            self._monitor.notify()
+
+    def _interrupt(self) -> None:
+        if self._reading.locked() and self._pump is None:
+            self._source.interrupt()
+
+    # -- the other shapes
+
+    def as_async(self) -> "AsyncTokenStream":
+        """The async twin: the source is read in a worker thread, unless it is in memory. Go on with the twin alone."""
+        from typestream._bridge import as_async
+
+        return as_async(self)
+
+    def tee(self, n: int = 2) -> tuple["TokenStream", ...]:
+        """`n` streams of the same thing, each with the same events and the same end or error; go on with them alone.
+
+        Raises:
+            ValueError: `n` is less than 1.
+        """
+        from typestream._tee import tee
+
+        return tee(self, n)
+
+    # -- leaving
+
+    def close(self) -> None:
+        """Release everything; reading on raises `StreamClosed`, unless the stream had ended. Idempotent, and safe from
+        any thread: a blocked read is woken."""
+        self._do(lambda core, now: core.close())
+        if self._reading.acquire(blocking=False):
+            try:
+                self._obey(self._clock.now())
+            finally:
+                self._reading.release()
+        self._release()
+
+    def _release(self) -> None:
+        if self._released:
+            return
+        self._released = True
+        if self._pump is not None:
+            self._pump.close()
+        else:
+            self._interrupt()
+            self._source.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_released", True):
+            return
+        if self._started and not self._source.memory:
+            warnings.warn(f"{self!r} was neither read to its end nor closed.", ResourceWarning, stacklevel=2, source=self)
+        self._release()
+
+    def __repr__(self) -> str:
+        state = "ended" if self._core.ended else "open"
+        return f"<{type(self).__name__} of {self._source.name}, {state}>"
+
+
+class _Events(Iterator[Event]):
+    def __init__(self, stream: TokenStream) -> None:
+        self._stream = stream
+
+    def __next__(self) -> Event:
+        event = self._stream._advance()
+        if event is None:
+            raise StopIteration
+        return event

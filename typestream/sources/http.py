@@ -1,0 +1,110 @@
+"""Owning the bytes: HTTP responses, and the SDK objects that carry one, read below the SDK's own decoding.
+
+Everything goes by structure: httpx, httpx2 (the openai SDK moved from one to the other in 3.0), requests and what
+looks like them; no HTTP library is imported here.
+"""
+
+import socket
+from collections.abc import AsyncIterable, Callable, Iterable
+from typing import Any, NamedTuple
+
+from typestream.decode.wire import Limits, WireDecoder
+
+__all__ = ("AsyncBody", "Body", "async_body", "sync_body")
+
+
+class Body(NamedTuple):
+    """The bytes of a response as they come, what decodes them, and how to wake a blocked read."""
+
+    chunks: Iterable[bytes]
+    decoder: WireDecoder
+    shutdown: Callable[[], None]
+
+
+class AsyncBody(NamedTuple):
+    """The same, to be awaited."""
+
+    chunks: AsyncIterable[bytes]
+    decoder: WireDecoder
+
+
+def sync_body(given: Any, limits: Limits | None) -> Body | None:
+    """The body of a response or of an unread SDK stream; None where `given` is neither."""
+    found = _response(given)
+    if found is None:
+        return None
+    response, build = found
+    for name in ("iter_bytes", "iter_content"):
+        read = getattr(response, name, None)
+        if callable(read):
+            chunks = read() if name == "iter_bytes" else read(None)
+            return Body(chunks, _decoder(response, build, limits), lambda: _shutdown(response))
+    return None
+
+
+def async_body(given: Any, limits: Limits | None) -> AsyncBody | None:
+    """The same for an async response or SDK stream."""
+    found = _response(given)
+    if found is None:
+        return None
+    response, build = found
+    read = getattr(response, "aiter_bytes", None)
+    if callable(read):
+        return AsyncBody(read(), _decoder(response, build, limits))
+    content = getattr(response, "content", None)  # aiohttp
+    if hasattr(content, "iter_any"):
+        return AsyncBody(content.iter_any(), _decoder(response, build, limits))
+    return None
+
+
+def _response(given: Any) -> tuple[Any, Callable[[Any], Any] | None] | None:
+    if _is_response(given):
+        return given, None
+    inner = getattr(given, "http_response", None)  # the SDK's with_streaming_response and with_raw_response
+    if _is_response(inner):
+        return inner, None
+    inner = getattr(given, "response", None)
+    if _is_response(inner) and _is_unread_sdk_stream(given, inner):
+        return inner, lambda data: _sdk_object(given, data)
+    return None
+
+
+def _is_response(given: Any) -> bool:
+    headers = getattr(given, "headers", None)
+    return hasattr(headers, "get") and hasattr(given, "status_code") | hasattr(given, "status") and (
+        hasattr(given, "aiter_bytes") or hasattr(given, "iter_content") or hasattr(given, "content")
+    )
+
+
+def _is_unread_sdk_stream(stream: Any, response: Any) -> bool:
+    """Whether reading the response gives all that the SDK's stream would have given, and nothing else decodes it."""
+    decoder = getattr(stream, "_decoder", None)
+    return (
+        type(stream).__name__ in ("Stream", "AsyncStream")
+        and type(decoder).__name__ == "SSEDecoder"
+        and type(decoder).__module__ == type(stream).__module__
+        and getattr(response, "is_stream_consumed", True) is False
+        and getattr(response, "is_closed", True) is False
+    )
+
+
+def _sdk_object(stream: Any, data: Any) -> Any:
+    # what the SDK's own loop does with the data of an event
+    return stream._client._process_response_data(data=data, cast_to=stream._cast_to, response=stream.response)
+
+
+def _decoder(response: Any, build: Callable[[Any], Any] | None, limits: Limits | None) -> WireDecoder:
+    status = getattr(response, "status_code", None) or getattr(response, "status", 200)
+    content_type = response.headers.get("content-type")
+    return WireDecoder(content_type, status=status, limits=limits or Limits(), build=build)
+
+
+def _shutdown(response: Any) -> None:
+    """End both directions of the connection: a read that blocks in another thread returns at once."""
+    stream = (getattr(response, "extensions", None) or {}).get("network_stream")
+    connection = stream.get_extra_info("socket") if hasattr(stream, "get_extra_info") else None
+    if connection is not None:
+        try:
+            connection.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # closed already

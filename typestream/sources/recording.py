@@ -1,0 +1,109 @@
+"""Recordings: a stream written down as it flows, and read back.
+
+JSON Lines. The first line says what it is: `{"typestream": "recording", "version": 1}`. Then one line an event, as it
+arrived: `{"t": seconds since the first, "event": {…}}`. The last line, which is missing after a crash, says how the
+stream ended: `{"t": …, "end": "complete" | "error", …}`. Nothing of the request is written, and no header.
+"""
+
+import json
+import os
+from typing import IO, Any
+
+from typestream._json import event_from_dict, event_to_dict
+from typestream.events import Event
+
+__all__ = ("Recorder", "Recording")
+
+
+class Recorder:
+    """Writes events down as they arrive; a line is out before the next event comes.
+
+    Args:
+        target: a path, opened for writing now, or an open text file, which stays open.
+    """
+
+    def __init__(self, target: "str | os.PathLike[str] | IO[str]") -> None:
+        self._own = isinstance(target, (str, os.PathLike))
+        self._file: IO[str] = open(target, "w", encoding="ascii") if isinstance(target, (str, os.PathLike)) else target
+        self._start: float | None = None
+        self._write({"typestream": "recording", "version": 1})
+
+    def __call__(self, event: Event | Exception | None, now: float) -> None:
+        """An event arrived; or the source ended (None) or failed (an exception)."""
+        if self._file.closed:
+            return
+        if self._start is None:
+            self._start = now
+        line: dict[str, Any] = {"t": round(now - self._start, 6)}
+        if event is None:
+            line["end"] = "complete"
+        elif isinstance(event, Exception):
+            line["end"], line["error"] = "error", type(event).__name__
+        else:
+            line["event"] = event_to_dict(event)
+        self._write(line)
+        if "end" in line and self._own:
+            self._file.close()
+
+    def _write(self, line: dict[str, Any]) -> None:
+        self._file.write(json.dumps(line) + "\n")
+        self._file.flush()
+
+    def __del__(self) -> None:
+        if getattr(self, "_own", False):
+            self._file.close()
+
+
+class Recording:
+    """A stream that was written down.
+
+    Attributes:
+        events: each event with its arrival time, in seconds since the first.
+        end: `"complete"`, `"error"`, or None where the recording broke off.
+        ended: when the stream ended; None where the recording broke off.
+    """
+
+    def __init__(self, events: list[tuple[float, Event]], end: str | None = None, ended: float | None = None) -> None:
+        self.events = events
+        self.end = end
+        self.ended = ended
+
+    @classmethod
+    def load(cls, source: "str | os.PathLike[str] | IO[str]") -> "Recording":
+        """Read a recording; a last line that was not written whole is left out.
+
+        Args:
+            source: a path, or an open text file.
+
+        Raises:
+            OSError: it cannot be opened.
+            ValueError: it is no recording.
+        """
+        if isinstance(source, (str, os.PathLike)):
+            with open(source, encoding="utf-8", errors="replace") as file:
+                return cls._read(file, os.fspath(source))
+        return cls._read(source, getattr(source, "name", "the file"))
+
+    @classmethod
+    def _read(cls, file: IO[str], name: Any) -> "Recording":
+        header = _parse(file.readline())
+        if header is None or header.get("typestream") != "recording":
+            raise ValueError(f"{name} is not a typestream recording; stream.recorded(path) writes one.")
+        recording = cls([])
+        for line in file:
+            entry = _parse(line)
+            if entry is None:
+                break  # the crash that ended the recording cut this line
+            if "end" in entry:
+                recording.end, recording.ended = entry["end"], entry["t"]
+            else:
+                recording.events.append((entry["t"], event_from_dict(entry["event"])))
+        return recording
+
+
+def _parse(line: str) -> dict[str, Any] | None:
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    return entry if isinstance(entry, dict) else None
