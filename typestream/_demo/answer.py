@@ -1,0 +1,133 @@
+"""What the model makes of a request: pieces of text, or the arguments of function calls, one token after the other."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from typestream._demo.ask import Ask, Tool
+from typestream._demo.ngram import NGram, tokenize
+
+__all__ = ("Answer", "Piece")
+
+
+@dataclass(slots=True)
+class Piece:
+    """A piece of choice `choice`: of its text, or of the arguments of its call number `call`."""
+
+    choice: int
+    text: str
+    call: int | None = None
+
+
+class Answer:
+    """Iterate over it once for the pieces.
+
+    Attributes:
+        finish: why each choice ended, once it has: `"stop"`, `"length"` or `"tool_calls"`.
+        output: how many tokens were made so far, those of a stop string too.
+    """
+
+    def __init__(self, model: NGram, ask: Ask) -> None:
+        self._model = model
+        self._ask = ask
+        self._seed = Random().getrandbits(31) if ask.seed is None else ask.seed
+        self.finish: dict[int, str] = {}
+        self.output = 0
+
+    def __iter__(self) -> Iterator[Piece]:
+        """The choices take turns, as they do where a server computes them in one batch."""
+        make = self._calls if self._ask.tools else self._text
+        running = [make(choice) for choice in range(self._ask.choices)]
+        while running:
+            for choice in tuple(running):
+                piece = next(choice, None)
+                if piece is None:
+                    running.remove(choice)
+                else:
+                    yield piece
+
+    def _text(self, choice: int) -> Iterator[Piece]:
+        ask = self._ask
+        step = self._model.step(ask.prompt, temperature=ask.temperature, seed=self._seed + choice)
+        text = held = ""
+        self.finish[choice] = "length"
+        for _ in range(ask.max_tokens):
+            token = step(text)
+            if token is None:
+                self.finish[choice] = "stop"
+                break
+            self.output += 1
+            text += token
+            held += token
+            found = [held.find(stop) for stop in ask.stop if stop in held]
+            if found:
+                held = held[: min(found)]
+                self.finish[choice] = "stop"
+                break
+            ready = len(held) - _unsure(held, ask.stop)
+            if ready:
+                yield Piece(choice, held[:ready])
+                held = held[ready:]
+        if held:
+            yield Piece(choice, held)
+
+    def _calls(self, choice: int) -> Iterator[Piece]:
+        for call, tool in enumerate(self._ask.tools):
+            yield Piece(choice, "", call)
+            for token in tokenize(self._arguments(tool, choice)):
+                self.output += 1
+                yield Piece(choice, token, call)
+        self.finish[choice] = "tool_calls"
+
+    def _arguments(self, tool: Tool, choice: int) -> str:
+        """JSON that fits the tool's schema, its strings in the model's own words."""
+        phrases = self._phrases(self._seed + choice)
+        return json.dumps(_example(tool.parameters, tool.parameters, phrases), ensure_ascii=False)
+
+    def _phrases(self, seed: int) -> Iterator[str]:
+        while True:
+            yield "".join(self._model.generate(self._ask.prompt, 6, self._ask.temperature, seed)).strip()
+            seed += 1
+
+
+def _unsure(text: str, stops: tuple[str, ...]) -> int:
+    """How many characters at the end of the text may be the beginning of a stop string."""
+    longest = max(map(len, stops), default=1)
+    for size in range(min(longest - 1, len(text)), 0, -1):
+        if any(stop.startswith(text[-size:]) for stop in stops):
+            return size
+    return 0
+
+
+def _example(schema: Any, root: dict[str, Any], phrases: Iterator[str], depth: int = 0) -> Any:
+    """A value that fits a JSON schema, as far as the schema is of the kind that tools have."""
+    if not isinstance(schema, dict) or depth > 8:
+        return None
+    if isinstance(reference := schema.get("$ref"), str):
+        schema = root
+        for part in reference.removeprefix("#").strip("/").split("/"):
+            schema = schema.get(part, {}) if part else schema
+    for key in ("anyOf", "oneOf", "allOf"):
+        if schema.get(key):
+            return _example(schema[key][0], root, phrases, depth + 1)
+    if "const" in schema or schema.get("enum"):
+        return schema.get("const", (schema.get("enum") or [None])[0])
+    kind = schema.get("type", "object" if "properties" in schema or depth == 0 else "string")
+    match kind[0] if isinstance(kind, list) and kind else kind:
+        case "object":
+            properties = schema.get("properties") or {}
+            return {name: _example(inner, root, phrases, depth + 1) for name, inner in properties.items()}
+        case "array":
+            size = max(2, schema.get("minItems", 0))
+            return [_example(schema.get("items", {}), root, phrases, depth + 1) for _ in range(size)]
+        case "integer":
+            return schema.get("minimum", 7)
+        case "number":
+            return schema.get("minimum", 2.5)
+        case "boolean":
+            return True
+        case "null":
+            return None
+    return next(phrases)
