@@ -1,29 +1,110 @@
-"""Which decoder a stream needs, from the structure of its first telling item."""
+"""Which decoder a stream needs, from the structure of its first telling item; never from its class."""
 
 from typing import Any
 
 from typestream.decode._base import Decoder, get
 from typestream.decode._fields import is_record, server_error
+from typestream.decode.anthropic import AnthropicDecoder
 from typestream.decode.chat import ChatDecoder
+from typestream.decode.events import BedrockDecoder, CohereDecoder, InteractionsDecoder
+from typestream.decode.frameworks import LangChainDecoder, PydanticAIDecoder, WrappedDecoder, wrapper_of
+from typestream.decode.gemini import GeminiDecoder, either
+from typestream.decode.ollama import OllamaDecoder
+from typestream.decode.responses import ResponsesDecoder
 from typestream.decode.text import BYTES, EventDecoder, TextDecoder
+from typestream.decode.tokens import SHAPES, TokenDecoder
 from typestream.errors import UnsupportedSource
 
 __all__ = ("choose",)
 
+_ACCEPTED = (
+    "str, bytes, typestream's own events, or chunks, events or whole answers (dicts or objects) of chat completions, "
+    "completions, Responses, Anthropic, Ollama, Gemini, Cohere, Bedrock, Text Generation Inference, llama.cpp, "
+    "Mistral, LangChain, LlamaIndex, pydantic-ai or the Agents SDK"
+)
+_ANTHROPIC = ("message_start", "message_delta", "message_stop", "content_block_start", "content_block_delta")
+_COHERE = ("message-start", "content-start", "content-delta", "tool-plan-delta", "tool-call-start", "message-end")
+_CHAT = ("chat.completion.chunk", "chat.completion", "text_completion")
+
 
 def choose(item: Any) -> Decoder | None:
-    """The decoder for a stream with this item; None where the item says nothing (None, `""`, `{}`, a ping)."""
-    if item is None or (isinstance(item, str | dict | list | tuple | bytes) and not item):
-        return None
+    """The decoder for the stream that begins with this item; None where the item says nothing (None, `""`, `{}`, a
+    ping), so that the next one is to be asked.
+
+    Raises:
+        UnsupportedSource: the item is of no kind that can be read.
+    """
     if isinstance(item, str):
-        return TextDecoder()
+        return TextDecoder() if item else None
     if isinstance(item, BYTES):
-        return TextDecoder()
+        return TextDecoder() if len(item) else None
+    if item is None or isinstance(item, dict | list | tuple) and not item:
+        return None
     if type(item).__module__ == "typestream.events":
         return EventDecoder()
-    if is_record(item):
-        if get(item, "choices") is not None or get(item, "object") in ("chat.completion.chunk",):
-            return ChatDecoder()
-        if server_error(item) is not None:
-            return ChatDecoder()
-    raise UnsupportedSource(f"cannot read {type(item).__name__}")
+    if isinstance(item, list | tuple):
+        if is_record(item[0]):
+            return choose(item[0])  # an array of chunks, or a chunk and what belongs to it
+    elif is_record(item) and not callable(item):
+        if get(item, "type") in ("ping", "keepalive") and get(item, "error") is None:
+            return None
+        found = _by_type(item) or _by_fields(item)
+        if found is not None:
+            return found
+    raise UnsupportedSource(f"cannot read a stream of {_name(item)}; give {_ACCEPTED}")
+
+
+def _name(item: Any) -> str:
+    kind = type(item)
+    name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    return f"{name} with the keys {sorted(map(str, item))[:6]}" if kind is dict else name
+
+
+def _by_type(item: Any) -> Decoder | None:
+    """The formats whose items name their own kind."""
+    kind, sort = get(item, "type"), get(item, "object")
+    if isinstance(kind, str):
+        if kind.startswith(("response.", "realtime.")) or (
+            kind == "error" and get(item, "sequence_number") is not None
+        ):
+            return ResponsesDecoder()
+        if kind in _ANTHROPIC or (kind == "message" and get(item, "role") is not None):
+            return AnthropicDecoder()
+        if kind == "error" and get(item, "error") is not None:
+            return AnthropicDecoder()
+        if kind in _COHERE:
+            return CohereDecoder()
+        if kind in ("AIMessageChunk", "ai") and get(item, "content") is not None:
+            return LangChainDecoder()
+    if sort == "response":
+        return ResponsesDecoder()
+    if isinstance(get(item, "event_kind"), str):
+        return PydanticAIDecoder()
+    if isinstance(get(item, "event_type"), str):
+        return InteractionsDecoder()
+    return None
+
+
+def _by_fields(item: Any) -> Decoder | None:
+    """The formats that are known by their fields only."""
+    if get(item, "choices") is not None or get(item, "object") in _CHAT:
+        return ChatDecoder()
+    pick = wrapper_of(item)
+    if pick is not None:
+        return WrappedDecoder(pick, choose)
+    if any(either(item, name) is not None for name in ("candidates", "prompt_feedback", "usage_metadata")):
+        return GeminiDecoder()
+    if get(get(item, "response"), "candidates") is not None:
+        return GeminiDecoder()
+    if isinstance(get(item, "done"), bool):
+        return OllamaDecoder()
+    if any(get(item, name) is not None for name in BedrockDecoder.KINDS):
+        return BedrockDecoder()
+    if server_error(item) is not None:
+        return ChatDecoder()
+    for shape in SHAPES:
+        if shape.fits(item):
+            return TokenDecoder(shape)
+    if get(item, "usage") is not None or get(item, "prompt_filter_results") is not None:
+        return ChatDecoder()
+    return None

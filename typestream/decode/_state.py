@@ -35,7 +35,6 @@ class Opening:
             self.complete = self._id is not None and self._model is not None
             out.insert(0, Start(late_id, late_model, raw=raw))
 
-
     def settled(self, id: Any, model: Any) -> bool:
         """Whether `open` would say nothing about an item with text."""
         return self.complete or (
@@ -118,9 +117,7 @@ class Calls:
     def __len__(self) -> int:
         return len(self._calls)
 
-    def piece(
-        self, at: Any, id: Any, name: Any, args: Any, index: int, raw: Any, out: "Decoded | list[Event]"
-    ) -> None:
+    def piece(self, at: Any, id: Any, name: Any, args: Any, index: int, raw: Any, out: "Decoded | list[Event]") -> None:
         """Add the event of one piece, if it says anything new."""
         id, name, text = string(id), string(name), arguments(args)
         number = self._find(at if isinstance(at, int | str) and at != "" else None, id, name)
@@ -208,5 +205,3 @@ class Sent:
         if len(head) < self.length or zlib.crc32(head.encode("utf-8", "surrogatepass")) != self._sum:
             return None
         return whole[self.length :]
-
-

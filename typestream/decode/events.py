@@ -1,0 +1,172 @@
+"""Three more APIs that stream events by name: Cohere's chat (v2), Bedrock's converse, Gemini's interactions."""
+
+from typing import Any
+
+from typestream.decode._base import Decoded, get
+from typestream.decode._fields import arguments, is_record, items, number, real, server_error, string, usage_of
+from typestream.decode._state import Base, Calls
+from typestream.decode.chat import citation
+from typestream.errors import StreamServerError
+from typestream.events import Citation, Event, Finish, Other, ReasoningDelta, TextDelta, Usage
+
+__all__ = ("BedrockDecoder", "CohereDecoder", "InteractionsDecoder")
+
+
+class _Named(Base):
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = Calls()
+        self._finished = False
+
+    def say(self, kind: type[TextDelta] | type[ReasoningDelta], text: Any, raw: Any, out: Decoded) -> None:
+        if isinstance(text, str) and text:
+            out.append(kind(text, raw=raw))
+
+    def finish(self, reason: Any, raw: Any, out: Decoded) -> None:
+        found = real(reason)
+        self.completion = "complete"
+        if found and not self._finished:
+            self._finished = True
+            out.append(Finish(found, raw=raw))
+
+
+class CohereDecoder(_Named):
+    """Complete with `message-end`. Wire format: Cohere's `V2ChatStreamResponse`; the tool plan is reasoning."""
+
+    def record(self, item: Any, raw: Any, out: Decoded) -> None:
+        kind, delta = get(item, "type"), get(item, "delta")
+        message = get(delta, "message")
+        if kind in ("content-start", "content-delta"):
+            content = get(message, "content")
+            self.say(ReasoningDelta, get(content, "thinking"), raw, out)
+            self.say(TextDelta, get(content, "text"), raw, out)
+        elif kind == "tool-plan-delta":
+            self.say(ReasoningDelta, get(message, "tool_plan"), raw, out)
+        elif kind in ("tool-call-start", "tool-call-delta"):
+            call = get(message, "tool_calls")
+            function = get(call, "function")
+            name, args = get(function, "name"), get(function, "arguments")
+            self.calls.piece(get(item, "index"), get(call, "id"), name, args, 0, raw, out)
+        elif kind == "citation-start":
+            self._cite(get(message, "citations"), raw, out)
+        elif kind == "message-end":
+            tokens = get(get(delta, "usage"), "tokens")
+            self.count(usage_of(tokens, raw), out)
+            self.finish(get(delta, "finish_reason"), raw, out)
+            if get(delta, "error"):
+                out.append(StreamServerError(str(get(delta, "error")), body=get(delta, "error")))
+        elif kind not in ("message-start", "content-end", "tool-call-end", "citation-end") and isinstance(kind, str):
+            out.append(Other(kind, raw=raw))
+        error = server_error(item)
+        if error is not None:
+            out.append(error)
+        self.opening.open(get(item, "id"), None, out, raw)
+
+    @staticmethod
+    def _cite(cited: Any, raw: Any, out: Decoded) -> None:
+        source = next(iter(items(get(cited, "sources"))), None)
+        document = get(source, "document")
+        title = string(get(document, "title")) or string(get(source, "id"))
+        start, end = number(get(cited, "start")), number(get(cited, "end"))
+        if is_record(cited):
+            url = string(get(document, "url"))
+            out.append(Citation(url, title, string(get(cited, "text")), start, end, raw=raw))
+
+
+class BedrockDecoder(_Named):
+    """Complete with `messageStop`. Wire format: `ConverseStreamOutput`, one event per item, named by its only key."""
+
+    KINDS = (
+        "messageStart", "contentBlockStart", "contentBlockDelta", "contentBlockStop", "messageStop",
+        "internalServerException", "modelStreamErrorException", "validationException", "throttlingException",
+        "serviceUnavailableException",
+    )  # fmt: skip
+
+    def record(self, item: Any, raw: Any, out: Decoded) -> None:
+        for kind in self.KINDS[5:]:
+            failed = get(item, kind)
+            if is_record(failed):
+                out.append(StreamServerError(string(get(failed, "message")) or kind, body=failed, code=kind))
+                return
+        begun, block, stop = (get(item, name) for name in ("contentBlockStart", "contentBlockDelta", "messageStop"))
+        tool = get(get(begun, "start"), "toolUse")
+        if is_record(tool):
+            place = get(begun, "contentBlockIndex")
+            self.calls.piece(place, get(tool, "toolUseId"), get(tool, "name"), None, 0, raw, out)
+        delta = get(block, "delta")
+        if is_record(delta):
+            self._delta(delta, get(block, "contentBlockIndex"), raw, out)
+        if is_record(stop):
+            self.finish(get(stop, "stopReason"), raw, out)
+        self.count(usage_of(get(get(item, "metadata"), "usage"), raw), out)
+        error = server_error(item)
+        if error is not None:
+            out.append(error)
+        self.opening.open(None, None, out, raw)
+
+    def _delta(self, delta: Any, place: Any, raw: Any, out: Decoded) -> None:
+        reasoning, tool = get(delta, "reasoningContent"), get(delta, "toolUse")
+        self.say(TextDelta, get(delta, "text"), raw, out)
+        self.say(ReasoningDelta, get(reasoning, "text"), raw, out)
+        if is_record(tool):
+            self.calls.piece(place, None, None, get(tool, "input"), 0, raw, out)
+        for name in ("signature", "redactedContent"):
+            if get(reasoning, name):
+                out.append(Other(name, raw=raw))
+        if get(delta, "citation"):
+            out.append(Other("citation", raw=raw))
+
+
+class InteractionsDecoder(_Named):
+    """Complete with `interaction.completed`, which ends the stream. Wire format: Gemini's interactions API."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._steps: dict[Any, Any] = {}
+
+    def record(self, item: Any, raw: Any, out: Decoded) -> None:
+        kind, place = get(item, "event_type"), number(get(item, "index"))
+        interaction = get(item, "interaction")
+        if kind in ("step.start", "content.start"):
+            step = get(item, "step") or get(item, "content")
+            self._steps[place] = get(step, "type")
+            self._step(step, place, raw, out)
+        elif kind in ("step.delta", "content.delta"):
+            self._step(get(item, "delta"), place, raw, out)
+        elif kind in ("interaction.completed", "interaction.complete"):
+            self._count(get(interaction, "usage"), raw, out)
+            self.finish(get(interaction, "status"), raw, out)
+            self.ended = True
+        elif not str(kind).endswith((".created", ".start", ".stop", ".status_update")) and kind != "error":
+            out.append(Other(str(kind), raw=raw))
+        error = server_error(item)
+        if error is not None:
+            out.append(error)
+        self.opening.open(get(interaction, "id"), get(interaction, "model"), out, raw)
+
+    def _step(self, step: Any, place: Any, raw: Any, out: Decoded) -> None:
+        kind = get(step, "type")
+        inner = get(step, "content")
+        text = string(get(step, "text")) or (string(get(inner, "text")) if is_record(inner) else None)
+        if get(step, "name") is not None or get(step, "arguments") is not None:
+            if kind in ("function_call", "arguments_delta"):
+                args = get(step, "arguments")
+                args = "" if args == {} else arguments(args)  # empty at the start, the text of it comes in deltas
+                self.calls.piece(place, get(step, "id"), get(step, "name"), args, 0, raw, out)
+            else:
+                out.append(Other(str(kind), raw=raw))
+        elif text:
+            thought = str(kind).startswith("thought") or self._steps.get(place) == "thought"
+            event: Event = ReasoningDelta(text, raw=raw) if thought else TextDelta(text, raw=raw)
+            out.append(event)
+        elif get(step, "annotations"):
+            for one in items(get(step, "annotations")):
+                out.append(citation(one, 0, raw) or Other("annotations", raw=raw))
+        elif kind not in ("thought", "model_output", "text", None):
+            out.append(Other(str(kind), raw=raw))
+
+    def _count(self, counts: Any, raw: Any, out: Decoded) -> None:
+        names = ("input", "output", None, "cached", "thought")
+        found = [number(get(counts, f"total_{name}_tokens" if name else "total_tokens")) for name in names]
+        if any(count is not None for count in found[:3]):
+            self.count(Usage(*found, raw=raw), out)

@@ -1,0 +1,195 @@
+"""Streams of frameworks: an API's own items in a wrapper, or events of their own.
+
+Rules: what a framework says twice (helper events, parts repeated when they end, snapshots) is counted once; where
+there is no terminal marker, the normal end of the iterator is one.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from typestream.decode._base import Completion, Decoded, Decoder, get
+from typestream.decode._fields import fields, is_record, items, real, server_error, string, usage_of
+from typestream.decode._state import Base, Calls
+from typestream.events import Finish, Other, ReasoningDelta, TextDelta, Usage
+
+__all__ = ("LangChainDecoder", "PydanticAIDecoder", "WrappedDecoder", "wrapper_of")
+
+_Pick = Callable[[Any], Any]
+
+
+def _data(item: Any) -> Any:
+    """`{"data": …}`: Mistral's SDK, OpenAI's Agents SDK; as JSON text, an event of some SSE library."""
+    data = get(item, "data")
+    if not isinstance(data, str):
+        return data
+    return data if data.strip() in ("", "[DONE]") else json.loads(data)
+
+
+def _chunk(item: Any) -> Any:
+    """`{"type": "chunk", "chunk": …}` of the SDK's chat helper, whose other events repeat it; Bedrock's bytes."""
+    chunk = get(item, "chunk")
+    body = get(chunk, "bytes")
+    return json.loads(bytes(body)) if isinstance(body, bytes | bytearray) else chunk
+
+
+def _langchain_event(item: Any) -> Any:
+    return get(get(item, "data"), "chunk") if get(item, "event") == "on_chat_model_stream" else None
+
+
+def wrapper_of(item: Any) -> _Pick | None:
+    """How to take the API's own item out of this one; None where it is not wrapped."""
+    kind = get(item, "type")
+    if kind in ("raw_response_event", "agent_updated_stream_event", "run_item_stream_event"):
+        return _data
+    if is_record(get(item, "chunk")):
+        return _chunk
+    event, data = get(item, "event"), get(item, "data")
+    if isinstance(event, str) and event.startswith("on_") and get(item, "run_id") is not None:
+        return _langchain_event
+    if kind is None and (is_record(data) or (isinstance(data, str) and data.lstrip()[:1] in ("{", "["))):
+        return _data
+    return None
+
+
+class WrappedDecoder:
+    """Decodes what is in the wrapper; what has none is passed over, an error beside it is not."""
+
+    def __init__(self, pick: _Pick, choose: Callable[[Any], Decoder | None]) -> None:
+        self._pick = pick
+        self._choose = choose
+        self._inner: Decoder | None = None
+
+    @property
+    def completion(self) -> Completion:
+        return "incomplete" if self._inner is None else self._inner.completion
+
+    @property
+    def ended(self) -> bool:
+        return self._inner is not None and self._inner.ended
+
+    def decode(self, item: Any, raw: Any) -> Decoded:
+        inner = self._pick(item) if is_record(item) else item
+        if inner is None or isinstance(inner, type):
+            error = server_error(item)
+            return [] if error is None else [error]
+        if self._inner is None:
+            self._inner = self._choose(inner)
+        return [] if self._inner is None else self._inner.decode(inner, raw)
+
+    def end(self) -> Decoded:
+        return [] if self._inner is None else self._inner.end()
+
+
+class PydanticAIDecoder(Base):
+    """pydantic-ai's `PartStartEvent`, `PartDeltaEvent` and so on, by `event_kind`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._calls = Calls()
+
+    def record(self, item: Any, raw: Any, out: Decoded) -> None:
+        kind = get(item, "event_kind")
+        place = get(item, "index")
+        if kind == "part_start":
+            part = get(item, "part")
+            what, text = get(part, "part_kind"), get(part, "content")
+            if what == "tool-call":
+                name, args = get(part, "tool_name"), get(part, "args")
+                self._calls.piece(place, get(part, "tool_call_id"), name, args, 0, raw, out)
+            else:
+                self._say(what, text, raw, out)
+        elif kind == "part_delta":
+            delta = get(item, "delta")
+            what = get(delta, "part_delta_kind")
+            if what == "tool_call":
+                name, args = get(delta, "tool_name_delta"), get(delta, "args_delta")
+                self._calls.piece(place, get(delta, "tool_call_id"), name, args, 0, raw, out)
+            else:
+                self._say(what, get(delta, "content_delta"), raw, out)
+        elif kind not in ("part_end", "final_result") and isinstance(kind, str):
+            out.append(Other(kind, raw=raw))
+        error = server_error(item) if kind is None else None
+        if error is not None:
+            out.append(error)
+        self.opening.open(None, None, out, raw)
+
+    @staticmethod
+    def _say(what: Any, text: Any, raw: Any, out: Decoded) -> None:
+        if what in ("text", "thinking"):
+            if isinstance(text, str) and text:
+                out.append(TextDelta(text, raw=raw) if what == "text" else ReasoningDelta(text, raw=raw))
+        elif isinstance(what, str):
+            out.append(Other(what, raw=raw))
+
+    def end(self) -> Decoded:
+        self.completion = "complete"
+        return []
+
+
+class LangChainDecoder(Base):
+    """LangChain's `AIMessageChunk`, also in LangGraph's `(chunk, metadata)`. Its usage comes in parts to be added:
+    that is how its own chunks add up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._calls = Calls()
+        self._finished = False
+
+    def record(self, item: Any, raw: Any, out: Decoded) -> None:
+        if get(item, "type") not in ("AIMessageChunk", "ai"):
+            return
+        more = get(item, "additional_kwargs")
+        thought = string(get(more, "reasoning_content"))
+        if thought:
+            out.append(ReasoningDelta(thought, raw=raw))
+        content = get(item, "content")
+        for block in [content] if isinstance(content, str) else items(content):
+            self._block(block, raw, out)
+        pieces = get(item, "tool_call_chunks")
+        for call in items(pieces) or items(get(item, "tool_calls")):
+            self._calls.piece(get(call, "index"), get(call, "id"), get(call, "name"), get(call, "args"), 0, raw, out)
+        self._count(usage_of(get(item, "usage_metadata"), raw), out)
+        self._metadata(get(item, "response_metadata"), raw, out)
+        about = get(item, "response_metadata")
+        self.opening.open(get(item, "id"), get(about, "model_name") or get(about, "model"), out, raw)
+
+    @staticmethod
+    def _block(block: Any, raw: Any, out: Decoded) -> None:
+        if isinstance(block, str):
+            if block:
+                out.append(TextDelta(block, raw=raw))
+            return
+        kind = get(block, "type")
+        if kind == "text":
+            text = string(get(block, "text"))
+            if text:
+                out.append(TextDelta(text, raw=raw))
+        elif kind in ("thinking", "reasoning"):
+            text = string(get(block, "thinking")) or string(get(block, "reasoning"))
+            if text:
+                out.append(ReasoningDelta(text, raw=raw))
+        elif kind not in ("tool_use", "tool_call", "tool_call_chunk", "input_json_delta") and fields(block):
+            out.append(Other(string(kind) or "content", raw=raw))
+
+    def _metadata(self, about: Any, raw: Any, out: Decoded) -> None:
+        for name in ("finish_reason", "stop_reason", "done_reason"):
+            reason = real(get(about, name))
+            if reason and not self._finished:
+                self._finished = True
+                out.append(Finish(reason, raw=raw))
+
+    def _count(self, new: Usage | None, out: Decoded) -> None:
+        old = self._usage
+        if new is not None and old is not None:
+            names = ("input", "output", "total", "cached", "reasoning")
+            new = Usage(*(_add(getattr(old, name), getattr(new, name)) for name in names), raw=new._raw)  # type: ignore[attr-defined]
+        self.count(new, out)
+
+    def end(self) -> Decoded:
+        self.completion = "complete"
+        return []
+
+
+def _add(old: int | None, new: int | None) -> int | None:
+    return new if old is None else old if new is None else old + new

@@ -1,0 +1,352 @@
+"""The Responses API: its events, and a whole Response.
+
+Rules: dispatch on `type`, never on class; deltas are counted by `(output_index, content_index)`, and what repeats them
+(`*.done`, `output_item.done`, the terminal event) only fills gaps; a tool call's id is its `call_id`; the terminal
+event ends the stream, whatever the transport does.
+
+A stream that does not begin with its beginning was resumed: the deltas of a part whose start was not seen are held
+back until something tells the whole part, so that the text stays exact; at an early end they are given as they are.
+Wire format: OpenAI's `ResponseStreamEvent`.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from typestream.decode._base import Decoded, get
+from typestream.decode._fields import arguments, is_record, items, number, server_error, string, usage_of
+from typestream.decode._state import Base, Sent
+from typestream.decode.chat import citation
+from typestream.errors import StreamServerError
+from typestream.events import Event, Finish, Other, ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta
+
+__all__ = ("ResponsesDecoder",)
+
+_Make = Callable[[str, Any, Any], Event]
+
+# channel -> how an event of it is made
+_MAKE: dict[str, _Make] = {
+    "text": lambda text, raw, logprobs: TextDelta(text, 0, logprobs, raw=raw),
+    "refusal": lambda text, raw, _: RefusalDelta(text, raw=raw),
+    "summary": lambda text, raw, _: ReasoningDelta(text, raw=raw),
+    "thought": lambda text, raw, _: ReasoningDelta(text, raw=raw),
+}
+# event type without ".delta" or ".done" -> channel, the index within the item, the field of the whole
+_CHANNELS = {
+    "response.output_text": ("text", "content_index", "text"),
+    "response.text": ("text", "content_index", "text"),
+    "response.refusal": ("refusal", "content_index", "refusal"),
+    "response.reasoning_summary_text": ("summary", "summary_index", "text"),
+    "response.reasoning_summary": ("summary", "summary_index", "text"),
+    "response.reasoning_text": ("thought", "content_index", "text"),
+    "response.reasoning": ("thought", "content_index", "text"),
+}
+_ARGUMENTS = {"response.function_call_arguments": "arguments", "response.custom_tool_call_input": "input"}
+_CALLS = ("function_call", "custom_tool_call")
+_BEGIN = ("response.created", "response.queued", "response.in_progress")
+_END = ("response.completed", "response.incomplete", "response.failed", "response.cancelled", "response.done")
+_SILENT = frozenset(
+    ("response.content_part.added", "response.reasoning_summary_part.added", "response.reasoning_summary_part.done")
+    + ("response.reasoning_part.added", "response.reasoning_part.done", "keepalive", "ping")
+)
+
+
+class _Part:
+    """One part of the answer, or the arguments of one call: what was sent of it, what is held back."""
+
+    __slots__ = ("held", "sent", "total", "whole")
+
+    def __init__(self, held: bool, total: Sent | None = None) -> None:
+        self.sent = Sent()
+        self.total = total  # of the channel, over all parts
+        self.held: list[tuple[str, Event]] | None = [] if held else None
+        self.whole = False
+
+    def add(self, text: str, event: Event, out: Decoded) -> None:
+        if self.held is not None:
+            self.held.append((text, event))
+            return
+        self.sent.add(text)
+        if self.total is not None:
+            self.total.add(text)
+        out.append(event)
+
+    def fill(self, whole: str, make: _Make, raw: Any, out: Decoded) -> bool:
+        """Send what is missing of the whole; whether what was sent is how it begins."""
+        held, self.held, self.whole = self.held or [], None, True
+        rest = self.sent.rest(whole)
+        if rest is None:
+            return False
+        tail = "".join(text for text, _ in held)
+        if not tail or not rest.endswith(tail):
+            held = [] if rest else held
+            tail = ""
+        head = rest[: len(rest) - len(tail)]
+        if head:
+            self.add(head, make(head, raw, None), out)
+        for text, event in held:
+            self.add(text, event, out)
+        return True
+
+    def release(self, out: Decoded) -> None:
+        held, self.held = self.held or [], None
+        for text, event in held:
+            self.add(text, event, out)
+
+
+class _Call(_Part):
+    __slots__ = ("id", "item", "name", "number")
+
+    def __init__(self, held: bool, number: int) -> None:
+        super().__init__(held)
+        self.number = number
+        self.item: str | None = None
+        self.id: str | None = None
+        self.name: str | None = None
+
+    def make(self, text: str, raw: Any, _: Any) -> Event:
+        return ToolCallDelta(self.number, arguments=text, raw=raw)
+
+
+class ResponsesDecoder(Base):
+    """Complete with the terminal event, `response.failed` excepted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._begun = False
+        self._begun_items: set[Any] = set()
+        self._parts: dict[tuple[str, int, int], _Part] = {}
+        self._totals = {channel: Sent() for channel in _MAKE}
+        self._calls: list[_Call] = []
+        self._call_at: dict[int, _Call] = {}
+        self._said: set[Any] = set()  # citations and items of other kinds
+
+    def record(self, item: Any, raw: Any, out: Decoded) -> None:
+        kind = get(item, "type")
+        response = get(item, "response")
+        if not isinstance(kind, str) or not self._event(kind, item, raw, out):
+            error = server_error(item)
+            if error is not None:
+                out.append(error)
+                self.ended = True
+            elif kind in _BEGIN:
+                self._begun = True
+            elif kind in _END or get(item, "object") == "response":
+                response = response if is_record(response) else item
+                self._terminal(kind, response, raw, out)
+            elif isinstance(kind, str) and kind not in _SILENT:
+                out.append(Other(kind, raw=raw))
+        self.opening.open(get(response, "id"), get(response, "model"), out, raw)
+
+    def end(self) -> Decoded:
+        """What was held back, as it came: nothing told the whole."""
+        out: Decoded = []
+        for part in [*self._parts.values(), *self._calls]:
+            part.release(out)
+        return out
+
+    def _event(self, kind: str, item: Any, raw: Any, out: Decoded) -> bool:
+        """Handle what belongs to an item of the output; whether it did."""
+        stem, _, ending = kind.rpartition(".")
+        output_index = number(get(item, "output_index")) or 0
+        if ending in ("delta", "done") and stem in _CHANNELS:
+            channel, place, whole = _CHANNELS[stem]
+            key = (channel, output_index, number(get(item, place)) or 0)
+            if ending == "delta":
+                self._delta(key, item, raw, out)
+            else:
+                self._whole(key, get(item, whole), kind, raw, out)
+        elif ending in ("delta", "done") and stem in _ARGUMENTS:
+            call = self._find_call(item, output_index)
+            text = get(item, "delta") if ending == "delta" else get(item, _ARGUMENTS[stem])
+            self._call(call, None, get(item, "name"), arguments(text), ending == "done", raw, out)
+        elif kind == "response.output_text.annotation.added":
+            self._citation(get(item, "annotation"), raw, out)
+        elif kind == "response.content_part.done":
+            self._content(get(item, "part"), output_index, number(get(item, "content_index")) or 0, kind, raw, out)
+        elif stem == "response.output_item":
+            self._item_event(ending == "done", get(item, "item"), output_index, raw, out)
+        else:
+            return False
+        return True
+
+    # -- text ------------------------------------------------------------------------------------------------------
+
+    def _part(self, key: tuple[str, int, int]) -> _Part:
+        part = self._parts.get(key)
+        if part is None:
+            held = not self._begun and key[1] not in self._begun_items
+            part = self._parts[key] = _Part(held, self._totals[key[0]])
+        return part
+
+    def _delta(self, key: tuple[str, int, int], item: Any, raw: Any, out: Decoded) -> None:
+        delta = get(item, "delta")
+        if is_record(delta):
+            delta = get(delta, "text")
+        if isinstance(delta, str) and delta:
+            logprobs = get(item, "logprobs")
+            logprobs = logprobs if isinstance(logprobs, list) and logprobs else None
+            self._part(key).add(delta, _MAKE[key[0]](delta, raw, logprobs), out)
+
+    def _whole(self, key: tuple[str, int, int], whole: Any, kind: str, raw: Any, out: Decoded) -> None:
+        if not isinstance(whole, str) or not whole:
+            return
+        part = self._part(key)
+        if not part.whole and not part.fill(whole, _MAKE[key[0]], raw, out):
+            out.append(Other(kind, raw=raw))  # what was sent cannot be taken back: the difference is there to see
+
+    def _content(self, part: Any, output_index: int, place: int, kind: str, raw: Any, out: Decoded) -> None:
+        what = get(part, "type")
+        if what == "refusal":
+            self._whole(("refusal", output_index, place), get(part, "refusal"), kind, raw, out)
+        elif what in ("output_text", "text"):
+            self._whole(("text", output_index, place), get(part, "text"), kind, raw, out)
+        elif what == "reasoning_text":
+            self._whole(("thought", output_index, place), get(part, "text"), kind, raw, out)
+        for one in items(get(part, "annotations")):
+            self._citation(one, raw, out)
+
+    def _citation(self, annotation: Any, raw: Any, out: Decoded) -> None:
+        found = citation(annotation, 0, raw)
+        if found is None:
+            if is_record(annotation):
+                out.append(Other("annotation", raw=raw))
+        elif found not in self._said:
+            self._said.add(found)
+            out.append(found)
+
+    # -- items of the output ---------------------------------------------------------------------------------------
+
+    def _item_event(self, done: bool, item: Any, output_index: int, raw: Any, out: Decoded) -> None:
+        if not is_record(item):
+            return
+        if not done:
+            self._begun_items.add(output_index)
+        kind = get(item, "type")
+        if kind in _CALLS:
+            call = self._call_at.get(output_index)
+            call_id = string(get(item, "call_id"))
+            if call is None or (call.id and call_id and call.id != call_id):
+                call = self._open_call(output_index)
+            self._call_item(call, item, done, raw, out)
+        elif done and kind == "message":
+            for place, part in enumerate(items(get(item, "content"))):
+                self._content(part, output_index, place, "response.output_item.done", raw, out)
+        elif done and kind == "reasoning":
+            for place, part in enumerate(items(get(item, "summary"))):
+                self._whole(("summary", output_index, place), get(part, "text"), "reasoning", raw, out)
+            for place, part in enumerate(items(get(item, "content"))):
+                self._content(part, output_index, place, "reasoning", raw, out)
+        elif done:
+            self._other_item(item, raw, out)
+
+    def _other_item(self, item: Any, raw: Any, out: Decoded) -> None:
+        kind, key = string(get(item, "type")) or "item", ("item", string(get(item, "id")))
+        if key[1] is None or key not in self._said:
+            self._said.add(key)
+            out.append(Other(kind, raw=raw))
+
+    def _open_call(self, output_index: int) -> _Call:
+        held = not self._begun and output_index not in self._begun_items
+        call = self._call_at[output_index] = _Call(held, len(self._calls))
+        self._calls.append(call)
+        return call
+
+    def _find_call(self, item: Any, output_index: int) -> _Call:
+        """The call an arguments event belongs to; one that nothing announced is opened by it."""
+        if get(item, "output_index") is None:
+            item_id = string(get(item, "item_id"))
+            for call in reversed(self._calls):
+                if item_id is None or call.item == item_id:
+                    return call
+        return self._call_at.get(output_index) or self._open_call(output_index)
+
+    def _call_item(self, call: _Call, item: Any, done: bool, raw: Any, out: Decoded) -> None:
+        call.item = string(get(item, "id")) or call.item
+        text = get(item, "arguments")
+        text = arguments(get(item, "input") if text is None else text)
+        id = string(get(item, "call_id")) or string(get(item, "id"))
+        self._call(call, id, get(item, "name"), text if done else "", done, raw, out)
+
+    def _call(self, call: _Call, id: Any, name: Any, text: str, done: bool, raw: Any, out: Decoded) -> None:
+        new_id = string(id) if call.id is None else None
+        new_name = string(name) if call.name is None else None
+        if new_id or new_name:
+            call.id, call.name = call.id or new_id, call.name or new_name
+            out.append(ToolCallDelta(call.number, new_id, new_name, raw=raw))
+        if not done and text:
+            call.add(text, call.make(text, raw, None), out)
+        elif text and not call.whole and not call.fill(text, call.make, raw, out):
+            out.append(Other("tool_call", raw=raw))
+
+    # -- the end ---------------------------------------------------------------------------------------------------
+
+    def _terminal(self, kind: Any, response: Any, raw: Any, out: Decoded) -> None:
+        self._fill_all(items(get(response, "output")), raw, out)
+        self.count(usage_of(get(response, "usage"), raw), out)
+        status = string(get(response, "status"))
+        if status in ("in_progress", "queued") and kind not in _END:
+            return  # a whole Response that is not whole yet
+        self.ended = True
+        error = server_error({"error": get(response, "error")})
+        if error is not None or status == "failed" or kind == "response.failed":
+            out.append(error or StreamServerError("the response failed", body=get(response, "error")))
+            return
+        self.completion = "complete"
+        reason = string(get(get(response, "incomplete_details"), "reason"))
+        reason = reason or status or (str(kind).rpartition(".")[2] if kind in _END else None)
+        if reason:
+            out.append(Finish(reason, raw=raw))
+
+    def _fill_all(self, output: list[Any], raw: Any, out: Decoded) -> None:
+        """Fill the gaps from a whole Response, by the whole text of each channel: its indices need not be the
+        stream's own."""
+        whole: dict[str, str] = dict.fromkeys(_MAKE, "")
+        unmatched = list(self._calls)
+        for item in output:
+            kind = get(item, "type")
+            for part in [*items(get(item, "content")), *items(get(item, "summary"))]:
+                what, text = get(part, "type"), get(part, "text")
+                channel = {"refusal": "refusal", "summary_text": "summary", "reasoning_text": "thought"}.get(
+                    what if isinstance(what, str) else "", "text"
+                )
+                text = get(part, "refusal") if channel == "refusal" else text
+                if isinstance(text, str) and kind in ("message", "reasoning"):
+                    whole[channel] += text
+                for one in items(get(part, "annotations")):
+                    self._citation(one, raw, out)
+            if kind in _CALLS:
+                self._match_call(item, unmatched, raw, out)
+            elif kind not in ("message", "reasoning") and is_record(item):
+                self._other_item(item, raw, out)
+        # Thoughts first, then what was answered: the order they were written in.
+        for channel in ("summary", "thought", "text", "refusal"):
+            self._fill_channel(channel, whole[channel], raw, out)
+
+    def _fill_channel(self, channel: str, whole: str, raw: Any, out: Decoded) -> None:
+        parts = [part for key, part in self._parts.items() if key[0] == channel]
+        rest = _Part(held=True)
+        rest.sent = self._totals[channel]
+        for part in parts:
+            rest.held = [*(rest.held or ()), *(part.held or ())]
+            part.held = None
+        if not whole:
+            rest.release(out)
+        elif not rest.fill(whole, _MAKE[channel], raw, out) and channel in ("text", "refusal"):
+            out.append(Other("output", raw=raw))
+
+    def _match_call(self, item: Any, unmatched: list[_Call], raw: Any, out: Decoded) -> None:
+        """The call that an item of a whole Response repeats: ids may be used twice, so each is matched once."""
+        call_id, item_id = string(get(item, "call_id")), string(get(item, "id"))
+        for same in (
+            lambda call: call_id is not None and call.id == call_id,
+            lambda call: item_id is not None and call.item == item_id,
+            lambda call: call.id is None,
+        ):
+            call = next(filter(same, unmatched), None)
+            if call is not None:
+                unmatched.remove(call)
+                break
+        else:
+            call = self._open_call(-1 - len(self._calls))
+            call.held = None
+        self._call_item(call, item, True, raw, out)
