@@ -30,7 +30,7 @@ from typestream.pacing._schedule import Order, Schedule
 from typestream.result import Result
 from typestream.transforms import Chain, Transform
 
-__all__ = ("DONE", "NEED_INPUT", "Action", "Core", "Require", "Tap", "Wait")
+__all__ = ("DONE", "NEED_INPUT", "Action", "Core", "Done", "Require", "Tap", "Wait")
 
 Require: TypeAlias = Literal["terminal", "finish_reason"] | None
 Tap: TypeAlias = Callable[[Event | Exception | None, float], None]
@@ -50,14 +50,14 @@ class Wait(NamedTuple):
     input: bool
 
 
-class _Done:
+class Done:
     """The stream has ended; there may be an error to raise."""
 
 
 NEED_INPUT: Final = Wait(inf, True)
 HOLD: Final = Wait(inf, False)
-DONE: Final = _Done()
-Action: TypeAlias = Event | Wait | _Done
+DONE: Final = Done()
+Action: TypeAlias = Event | Wait | Done
 
 
 class Core:
@@ -272,7 +272,7 @@ class Core:
             self._close_input(self._stall.timeout(), now)
         return self.poll(now)
 
-    def _finish(self) -> _Done:
+    def _finish(self) -> Done:
         self.ended = True
         self.error = self._failed
         if isinstance(self.error, StreamError):

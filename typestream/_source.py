@@ -72,13 +72,15 @@ class SyncSource:
         given: an iterable, a response, or a context manager that gives one.
         decoder: where it is known beforehand.
         memory: whether reading it never waits.
+        limits: how much may be read from the wire.
+        objects: whether the source's own objects are wanted, even where its bytes can be had.
 
     Attributes:
         decoder: what to decode the items with, once opened; None to choose by the first item.
         wire: whether the items are the bytes of a connection.
     """
 
-    def __init__(self, given: Any, *, decoder: Decoder | None = None, memory: bool = False, limits: Any = None) -> None:
+    def __init__(self, given: Any, *, decoder: Decoder | None = None, memory: bool = False, limits: Any = None, objects: bool = False) -> None:
         self.name = type(given).__name__
         self.decoder = decoder
         self.wire = False
@@ -89,6 +91,7 @@ class SyncSource:
         self._closers: list[Callable[[], Any]] = []
         self._closed = False
         self._limits = limits
+        self._objects = objects
 
     def read(self) -> Any:
         """The next item; raises StopIteration at the end."""
@@ -97,7 +100,7 @@ class SyncSource:
         return next(self._iterator)
 
     def _open(self, given: Any) -> Iterator[Any]:
-        self._body = sync_body(given, self._limits)
+        self._body = None if self._objects else sync_body(given, self._limits)
         if self._body is not None:
             self.decoder, self.wire = self._body.decoder, True
             self._closers.append(_closer(given))
@@ -130,7 +133,7 @@ class SyncSource:
 class AsyncSource:
     """The same for something to be awaited; `given` may be awaitable itself."""
 
-    def __init__(self, given: Any, *, decoder: Decoder | None = None, memory: bool = False, limits: Any = None) -> None:
+    def __init__(self, given: Any, *, decoder: Decoder | None = None, memory: bool = False, limits: Any = None, objects: bool = False) -> None:
         self.name = type(given).__name__
         self.decoder = decoder
         self.wire = False
@@ -141,6 +144,7 @@ class AsyncSource:
         self._closers: list[Callable[[], Any]] = []
         self._closed = False
         self._limits = limits
+        self._objects = objects
 
     async def read(self) -> Any:
         """The next item; raises StopAsyncIteration at the end."""
@@ -154,7 +158,7 @@ class AsyncSource:
     async def _open(self, given: Any) -> AsyncIterator[Any]:
         if hasattr(given, "__await__") and not hasattr(given, "__aiter__"):
             return await self._open(await given)
-        body = async_body(given, self._limits)
+        body = None if self._objects else async_body(given, self._limits)
         if body is not None:
             self.decoder, self.wire = body.decoder, True
             self._closers.append(_closer(given))

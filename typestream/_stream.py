@@ -11,8 +11,9 @@ from typing import IO, Any
 
 from typing_extensions import Self
 
-from typestream._core import Core
+from typestream._core import Core, Done, Wait
 from typestream._stall import Timeout
+from typestream.events import Event
 from typestream.pacing import Order, Pacing, Smooth
 from typestream.pacing._segment import segmenter
 from typestream.result import Result
@@ -116,6 +117,11 @@ class StreamBase:
         self._interrupt()
         return self
 
+    def _ready_event(self) -> Event | None:
+        """The next event, if it can be delivered without waiting for anything."""
+        action = self._core.poll(self._now())
+        return None if isinstance(action, (Wait, Done)) else action
+
     def _do(self, command: Command) -> Self:
         self._commands.append(command)
         self._wake()
@@ -124,6 +130,10 @@ class StreamBase:
     def _obey(self, now: float) -> None:
         while self._commands:
             self._commands.popleft()(self._core, now)
+
+    def _now(self) -> float:
+        """The stream's time."""
+        raise NotImplementedError
 
     def _wake(self) -> None:
         """Have whoever waits look again."""

@@ -101,12 +101,13 @@ class TokenStream(StreamBase, Iterator[str]):
             self._reading.release()
 
     def _step(self) -> Event | None:
-        core, now = self._core, self._clock.now
+        core, clock = self._core, self._clock.now
         self._started = True
         while True:
+            now = clock()
             if self._commands:
-                self._obey(now())
-            action = core.poll(now())
+                self._obey(now)
+            action = core.poll(now)
             if type(action) is Wait:
                 self._wait(action)
             elif action is DONE:
@@ -116,6 +117,9 @@ class TokenStream(StreamBase, Iterator[str]):
                 return None
             else:
                 return action  # type: ignore[return-value]
+
+    def _now(self) -> float:
+        return self._clock.now()
 
     # -- waiting
 

@@ -1,0 +1,263 @@
+"""`wrap`: an existing loop over chunks, paced in place.
+
+Rules: the chunks are the source's own; one whose text is shown whole is the very same object; one whose text is cut
+gives copies of itself, of which the last carries whatever is not text. The source's own exceptions come through.
+"""
+
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any, TypeVar
+
+from typestream._core import Core
+from typestream._open import _is_async, _is_maker
+from typestream._source import AsyncSource, SyncSource
+from typestream._sync import TokenStream
+from typestream.decode import Completion, Decoded
+from typestream.decode._base import get
+from typestream.errors import StreamClosed, StreamError, UnsupportedSource
+from typestream.events import Event, Other, TextDelta
+from typestream.pacing import Pacing, Smooth
+
+__all__ = ("wrap",)
+
+_T = TypeVar("_T")
+
+
+def wrap(sdk_stream: _T, policy: Pacing | None = None) -> _T:
+    """A stand-in for an SDK stream that gives the same chunks, with the text cut and timed anew.
+
+    Args:
+        sdk_stream: an OpenAI `Stream` or `AsyncStream` (chat completions, completions or Responses), or an iterator
+            or async iterator of such chunks, objects or dicts; or a callable that gives one.
+        policy: the pace; `Smooth()` where none is given.
+
+    Returns:
+        What iterates as `sdk_stream` does. `isinstance`, `with`, `close`, `.response` and every other attribute are
+        those of `sdk_stream`.
+
+    Raises:
+        UnsupportedSource: it cannot be iterated.
+        Exception: while iterating, whatever `sdk_stream` itself raises, unchanged.
+    """
+    given: Any = sdk_stream() if _is_maker(sdk_stream) else sdk_stream  # type: ignore[operator]
+    chosen = Smooth() if policy is None else policy
+    if _is_async(given):
+        return _AsyncWrapped(given, chosen)  # type: ignore[return-value]
+    if not hasattr(given, "__iter__") or isinstance(given, (str, bytes, dict)):
+        raise UnsupportedSource(f"wrap() takes an OpenAI stream or an iterator of chunks, not {type(given).__name__}.")
+    return _Wrapped(given, chosen)  # type: ignore[return-value]
+
+
+class _Chunks:
+    """The decoder: the text of each chunk, and the chunk itself where there is more to it."""
+
+    ended = False
+    completion: Completion = "incomplete"
+
+    def decode(self, item: Any, raw: Any) -> Decoded:
+        texts = _texts(item)
+        events: Decoded = [TextDelta(text, index, raw=item) for index, text in texts]
+        if not texts or len(texts) > 1 or not _is_only_text(item):
+            events.append(Other("chunk", raw=item))
+        return events
+
+    def end(self) -> Decoded:
+        return []
+
+
+def _texts(chunk: Any) -> list[tuple[int, str]]:
+    if get(chunk, "type") == "response.output_text.delta":
+        text = get(chunk, "delta")
+        return [(0, text)] if isinstance(text, str) and text else []
+    texts = []
+    for choice in get(chunk, "choices") or ():
+        text = get(get(choice, "delta"), "content") or get(choice, "text")
+        if isinstance(text, str) and text:
+            texts.append((get(choice, "index") or 0, text))
+    return texts
+
+
+def _is_only_text(chunk: Any) -> bool:
+    """Whether showing the text of a chunk shows all of it."""
+    if get(chunk, "type") == "response.output_text.delta":
+        return not get(chunk, "logprobs")
+    choice = get(chunk, "choices")[0]
+    delta = _fields(get(choice, "delta"))
+    return (
+        not get(chunk, "usage")
+        and not get(choice, "finish_reason")
+        and not get(choice, "logprobs")
+        and not any(value for name, value in delta.items() if name not in ("content", "role"))
+    )
+
+
+def _fields(thing: Any) -> dict[str, Any]:
+    if thing is None or isinstance(thing, dict):
+        return thing or {}
+    return {**getattr(thing, "__dict__", {}), **(getattr(thing, "model_extra", None) or {})}
+
+
+def _changed(thing: Any, **values: Any) -> Any:
+    """A copy with other values; of fields that are there."""
+    if isinstance(thing, dict):
+        return {**thing, **{name: value for name, value in values.items() if name in thing or value is not None}}
+    return thing.model_copy(update=values)
+
+
+def _recut(chunk: Any, text: str, index: int, *, bare: bool) -> Any:
+    """A copy of a chunk with other text; `bare` without whatever is not text."""
+    if get(chunk, "type") == "response.output_text.delta":
+        return _changed(chunk, delta=text, logprobs=[]) if bare else _changed(chunk, delta=text)
+    choices = list(get(chunk, "choices"))
+    for place, choice in enumerate(choices):
+        if (get(choice, "index") or 0) == index:
+            choices[place] = _recut_choice(choice, text, bare)
+            if bare:
+                return _changed(chunk, choices=[choices[place]], **({"usage": None} if get(chunk, "usage") else {}))
+    return _changed(chunk, choices=choices)
+
+
+def _recut_choice(choice: Any, text: str, bare: bool) -> Any:
+    delta = get(choice, "delta")
+    if delta is None:
+        changed = _changed(choice, text=text)
+    else:
+        nothing = {name: None for name, value in _fields(delta).items() if value and name not in ("content", "role")}
+        changed = _changed(choice, delta=_changed(delta, content=text, **(nothing if bare else {})))
+    return _changed(changed, finish_reason=None, logprobs=None) if bare else changed
+
+
+def _chunk(event: Event, after: Event | None) -> Any:
+    """The chunk of a piece; `after` is the event that is due with it."""
+    chunk = event.raw
+    last = after is not None and after.raw is chunk and type(after) is Other
+    if type(event) is not TextDelta:
+        return chunk
+    texts = _texts(chunk)
+    if texts == [(event.index, event.text)] and (last or _is_only_text(chunk)):
+        return chunk
+    return _recut(chunk, event.text, event.index, bare=not last)
+
+
+class _Stand:
+    """What both stand-ins share: they look like what they stand for."""
+
+    def __init__(self, given: Any, stream: Any) -> None:
+        self._given = given
+        self._stream = stream
+        self._ahead: deque[Event] = deque()
+
+    @property
+    def __class__(self) -> Any:
+        return type(self._given)
+
+    @__class__.setter
+    def __class__(self, value: Any) -> None:
+        raise TypeError("The class of a wrapped stream cannot be changed.")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._given, name)
+
+    def __repr__(self) -> str:
+        return f"<wrapped {self._given!r}>"
+
+    def _chunk(self, event: Event) -> Any:
+        """The chunk of an event, together with the rest of its chunk if that is due at once."""
+        if type(event) is not TextDelta:
+            return event.raw
+        after = self._stream._ready_event()
+        if after is not None and (after.raw is not event.raw or type(after) is TextDelta):
+            self._ahead.append(after)
+        return _chunk(event, after)
+
+
+def _unwrapped(error: StreamError) -> BaseException | None:
+    """The source's own exception; None where the stream merely ended."""
+    return None if isinstance(error, StreamClosed) else error.__cause__ or error
+
+
+class _Wrapped(_Stand, Iterator[Any]):
+    def __init__(self, given: Any, policy: Pacing) -> None:
+        core = Core(require=None)
+        super().__init__(given, TokenStream(core, _objects(SyncSource, given)).paced(policy))
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        try:
+            event = self._ahead.popleft() if self._ahead else self._stream._advance()
+        except StreamError as error:
+            own = _unwrapped(error)
+            if own is None:
+                raise StopIteration from None
+            raise own from own.__cause__
+        if event is None:
+            raise StopIteration
+        return self._chunk(event)
+
+    def __enter__(self) -> Any:
+        if hasattr(self._given, "__enter__"):
+            self._given.__enter__()
+        return self
+
+    def __exit__(self, *exc: Any) -> Any:
+        self._stream.close()
+        return self._given.__exit__(*exc) if hasattr(self._given, "__exit__") else None
+
+    def close(self) -> None:
+        """Close the stream that was wrapped."""
+        self._stream.close()
+
+
+class _AsyncWrapped(_Stand, AsyncIterator[Any]):
+    def __init__(self, given: Any, policy: Pacing) -> None:
+        from typestream._async import AsyncTokenStream
+
+        core, self._policy = Core(require=None), policy
+        super().__init__(given, AsyncTokenStream(core, _objects(AsyncSource, given)).paced(policy))
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            event = self._ahead.popleft() if self._ahead else await self._stream._advance()
+        except StreamError as error:
+            own = _unwrapped(error)
+            if own is None:
+                raise StopAsyncIteration from None
+            raise own from own.__cause__
+        if event is None:
+            raise StopAsyncIteration
+        return self._chunk(event)
+
+    def __await__(self) -> Any:
+        return self._settle().__await__()
+
+    async def _settle(self) -> "_AsyncWrapped":
+        if hasattr(self._given, "__await__"):
+            return _AsyncWrapped(await self._given, self._policy)
+        return self
+
+    async def __aenter__(self) -> Any:
+        settled = await self._settle()
+        if hasattr(settled._given, "__aenter__"):
+            await settled._given.__aenter__()
+        self._given, self._stream = settled._given, settled._stream
+        return self
+
+    async def __aexit__(self, *exc: Any) -> Any:
+        await self._stream.aclose()
+        return await self._given.__aexit__(*exc) if hasattr(self._given, "__aexit__") else None
+
+    async def aclose(self) -> None:
+        """Close the stream that was wrapped."""
+        await self._stream.aclose()
+
+    close = aclose
+
+
+def _objects(source: Callable[..., Any], given: Any) -> Any:
+    """The source's objects, never its bytes: the chunks have to be its own."""
+    return source(given, decoder=_Chunks(), objects=True)

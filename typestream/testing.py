@@ -1,0 +1,227 @@
+"""Helpers for tests of what is built on streams: virtual time, scripted and faulty sources, a conformance kit.
+
+None of them sleeps for real. `docs/testing.md` shows each at work.
+"""
+
+import heapq
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from math import inf
+from types import TracebackType
+from typing import Any, Generic, Literal, TypeVar
+
+from typing_extensions import Self
+
+from typestream._clock import CLOCK, Monitor
+from typestream.pacing._simulate import simulate
+
+__all__ = ("Script", "VirtualClock", "check_stream", "faulty", "script", "simulate")
+
+_T = TypeVar("_T")
+
+
+class VirtualClock:
+    """Time that passes only when everybody waits, and then at once.
+
+    `with VirtualClock() as clock:` gives it to every sync stream that is made inside, and to `script`;
+    `clock.run(main)` runs a coroutine function in an event loop whose time is virtual too.
+
+    Attributes:
+        waits: each time that was waited for, in order, in seconds.
+    """
+
+    def __init__(self) -> None:
+        self.waits: list[float] = []
+        self._now = 0.0
+        self._condition = threading.Condition(threading.RLock())
+        self._waiting: list[float] = []
+        self._threads = 1
+
+    def now(self) -> float:
+        """Seconds since the clock was made."""
+        return self._now
+
+    def sleep_until(self, time: float) -> None:
+        """Wait until then, which takes no time."""
+        monitor = self.monitor()
+        with monitor:
+            while self._now < time:
+                monitor.wait(time)
+
+    def monitor(self) -> Monitor:
+        """All monitors of a virtual clock are one: it has to see everybody who waits."""
+        return _VirtualMonitor(self)
+
+    def thread(self, run: Callable[[], None]) -> threading.Thread:
+        """A thread, not yet started, that counts as busy until it waits or ends."""
+
+        def counted() -> None:
+            try:
+                run()
+            finally:
+                with self._condition:
+                    self._threads -= 1
+                    self._advance()
+
+        with self._condition:
+            self._threads += 1
+        return threading.Thread(target=counted, name="typestream", daemon=True)
+
+    def _wait(self, until: float) -> None:
+        if self._now >= until:
+            return
+        if until < inf:
+            self.waits.append(until)
+        heapq.heappush(self._waiting, until)
+        if not self._advance():
+            self._condition.wait()
+
+    def _advance(self) -> bool:
+        """Let time pass if everybody waits; whoever waited looks again."""
+        if len(self._waiting) < self._threads or not self._waiting:
+            return False
+        if self._waiting[0] == inf:
+            if self._threads == 1:
+                raise RuntimeError("Everybody waits, and nothing will ever happen.")
+            return False
+        self._now = max(self._now, self._waiting[0])
+        self._notify()
+        return True
+
+    def _notify(self) -> None:
+        self._waiting.clear()  # whoever still waits will say so again
+        self._condition.notify_all()
+
+    def run(self, main: Callable[[], Awaitable[_T]], backend: Literal["asyncio", "trio"] = "asyncio") -> _T:
+        """Run a coroutine function in virtual time, and give what it returns."""
+        if backend == "trio":
+            import trio
+            import trio.testing
+
+            return trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))  # type: ignore[no-any-return]
+        from typestream._virtual_loop import run
+
+        return run(main)
+
+    def __enter__(self) -> Self:
+        CLOCK.append(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        CLOCK.remove(self)
+
+
+class _VirtualMonitor:
+    def __init__(self, clock: VirtualClock) -> None:
+        self._clock = clock
+
+    def __enter__(self) -> bool:
+        return self._clock._condition.__enter__()
+
+    def __exit__(self, *exc: object) -> None:
+        self._clock._condition.__exit__(None, None, None)
+
+    def wait(self, until: float) -> None:
+        self._clock._wait(until)
+
+    def notify(self) -> None:
+        self._clock._notify()
+
+
+class _Scripted(Generic[_T]):
+    def __init__(self, items: Iterable[tuple[float, _T | BaseException]]) -> None:
+        self._items = iter(list(items))
+        self._start: float | None = None
+        self.closed = False
+
+    def _give(self, item: _T | BaseException) -> _T:
+        if isinstance(item, BaseException):
+            raise item
+        return item
+
+
+class Script(_Scripted[_T], Iterator[_T]):
+    """A source that gives its items at their times, once.
+
+    Attributes:
+        closed: whether the source was closed.
+    """
+
+    def __next__(self) -> _T:
+        clock = CLOCK[-1]
+        if self._start is None:
+            self._start = clock.now()
+        for time, item in self._items:
+            monitor = clock.monitor()
+            with monitor:
+                while clock.now() < self._start + time and not self.closed:
+                    monitor.wait(self._start + time)
+            return self._give(item)
+        raise StopIteration
+
+    def close(self) -> None:
+        """Note that the source was closed."""
+        self.closed = True
+
+
+class AsyncScript(_Scripted[_T], AsyncIterator[_T]):
+    """The same to be awaited."""
+
+    async def __anext__(self) -> _T:
+        import anyio
+
+        if self._start is None:
+            self._start = anyio.current_time()
+        for time, item in self._items:
+            await anyio.sleep_until(self._start + time)
+            return self._give(item)
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """Note that the source was closed."""
+        self.closed = True
+
+
+def script(items: Iterable[tuple[float, _T | BaseException]], *, asynchronous: bool = False) -> Any:
+    """A source that gives its items at their times.
+
+    Args:
+        items: `(seconds, item)`; seconds count from the first read; an item that is an exception is raised.
+        asynchronous: whether it is for `async for`.
+
+    Returns:
+        A `Script`, or an `AsyncScript`.
+    """
+    return AsyncScript(items) if asynchronous else Script(items)
+
+
+def faulty(source: Iterable[_T], *, after: int, error: BaseException | None = None) -> Iterator[_T]:
+    """A source that breaks off.
+
+    Args:
+        source: what it would have given.
+        after: how many items it gives before.
+        error: what it raises then; where None, it merely ends.
+    """
+    for number, item in enumerate(source):
+        if number >= after:
+            break
+        yield item
+    if error is not None:
+        raise error
+
+
+def check_stream(maker: Callable[[], Any]) -> None:
+    """A conformance kit for a source that you write: reads what `maker` makes in every way a stream can be read.
+
+    Args:
+        maker: makes a new source each time, always of the same content.
+
+    Raises:
+        AssertionError: the source does not behave as a source must; the message says in which way.
+    """
+    from typestream._conformance import check
+
+    check(maker)
