@@ -161,15 +161,17 @@ class AsyncSource:
         body = None if self._objects else async_body(given, self._limits)
         if body is not None:
             self.decoder, self.wire = body.decoder, True
-            self._closers.append(_closer(given))
-            return aiter(body.chunks)
+            chunks = aiter(body.chunks)
+            self._closers += [lambda: _exhaust(chunks), _closer(given)]
+            return chunks
         if not hasattr(given, "__aiter__") and hasattr(given, "__aenter__"):
             entered = await given.__aenter__()
             self._closers.append(lambda: given.__aexit__(None, None, None))
             return await self._open(entered)
         if hasattr(given, "__aiter__"):
-            self._closers.append(_closer(given))
-            return aiter(given)
+            items: AsyncIterator[Any] = aiter(given)
+            self._closers += [_closer(given), _closer(items)]  # alone, a generator leaks its stream
+            return items
         from typestream._bridge import Threaded
 
         self._blocking = Threaded(SyncSource(given, limits=self._limits))
@@ -187,8 +189,15 @@ class AsyncSource:
                 closing = close()
                 if hasattr(closing, "__await__"):
                     await closing
-            except Exception:
+            except (Exception, StopAsyncIteration):
                 pass  # a source that fails to close has nothing more to say
+
+
+async def _exhaust(chunks: AsyncIterator[Any]) -> None:
+    """Read on after the connection was closed, until that raises: it ends all of the HTTP library's generators, one
+    in the other, of which `aclose` would end the outermost and leave the rest to the garbage collector."""
+    for _ in range(1000):
+        await chunks.__anext__()
 
 
 def _closer(given: Any) -> Callable[[], Any]:

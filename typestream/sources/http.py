@@ -82,10 +82,14 @@ def _is_unread_sdk_stream(stream: Any, response: Any) -> bool:
     return (
         type(stream).__name__ in ("Stream", "AsyncStream")
         and type(decoder).__name__ == "SSEDecoder"
-        and type(decoder).__module__ == type(stream).__module__
+        and _package(decoder) == _package(stream)
         and getattr(response, "is_stream_consumed", True) is False
         and getattr(response, "is_closed", True) is False
     )
+
+
+def _package(thing: object) -> str:
+    return type(thing).__module__.partition(".")[0]
 
 
 def _sdk_object(stream: Any, data: Any) -> Any:
