@@ -4,9 +4,46 @@ Rules: `feed` for each event, `finish` once, both giving text; a renderer never 
 tested by comparing strings; what a model wrote is neutralised before anything else is done with it.
 """
 
-from typestream.render._base import Renderer, finished
-from typestream.render._neutralise import Neutraliser, neutralise
-from typestream.render._plain import Plain
-from typestream.render._sink import Sink, write
+from typing import TYPE_CHECKING, Any
 
-__all__ = ("Neutraliser", "Plain", "Renderer", "Sink", "finished", "neutralise", "write")
+from typestream.render._base import Renderer, finished
+from typestream.render._lines import JsonLines, Sse
+from typestream.render._neutralise import Neutraliser, neutralise
+from typestream.render._openai import OpenAISse
+from typestream.render._plain import Plain
+from typestream.render._sink import Sink, attach, write
+from typestream.render._terminal import Terminal
+
+if TYPE_CHECKING:
+    from typestream.render._markdown import Markdown
+    from typestream.render._websocket import websocket
+
+__all__ = (
+    "JsonLines",
+    "Markdown",
+    "Neutraliser",
+    "OpenAISse",
+    "Plain",
+    "Renderer",
+    "Sink",
+    "Sse",
+    "Terminal",
+    "attach",
+    "finished",
+    "neutralise",
+    "websocket",
+    "write",
+)
+
+
+def __getattr__(name: str) -> Any:
+    # What needs rich, or is for servers only, is imported when it is asked for.
+    if name == "Markdown":
+        from typestream.render._markdown import Markdown
+
+        return Markdown
+    if name == "websocket":
+        from typestream.render._websocket import websocket
+
+        return websocket
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,7 +2,7 @@
 
 from typing import Any, Protocol
 
-__all__ = ("Sink", "write")
+__all__ = ("Sink", "attach", "write")
 
 
 class Sink(Protocol):
@@ -23,3 +23,10 @@ def write(file: Sink, text: str) -> None:
     flush = getattr(file, "flush", None)
     if flush is not None:
         flush()
+
+
+def attach(renderer: Any, file: Any) -> None:
+    """Tell a renderer what its text will be written to, if it has an `attach(file)` and so wants to know."""
+    wants = getattr(renderer, "attach", None)
+    if wants is not None:
+        wants(file)

@@ -11,7 +11,8 @@ __all__ = ("Chain", "Transform", "made")
 class Transform:
     """The base of all transforms, and the one that changes nothing.
 
-    Write `feed`, and `flush` if something is held back. One object serves one stream: `stream.through(MyTransform())`, or `through(MyTransform)` to have it made.
+    Write `feed`, and `flush` if something is held back. One object serves one stream: `stream.through(MyTransform())`,
+    or `through(MyTransform)` to have it made.
 
     Attributes:
         ended: set it to True in `feed` to end the stream there: what `feed` returns is still passed on, the source is

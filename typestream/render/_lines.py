@@ -1,0 +1,92 @@
+"""Events for programs: server-sent events and JSON lines, both in the vocabulary of `typestream._json`.
+
+The format of server-sent events is https://html.spec.whatwg.org/multipage/server-sent-events.html. The payload is
+ASCII JSON on one line, so that nothing in it can end a field, an event or a line.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from typestream._json import dumps, event_to_dict
+from typestream.errors import StreamError
+from typestream.events import Event
+from typestream.render._failure import code_of, public_message
+from typestream.result import Result
+
+__all__ = ("JsonLines", "Sse")
+
+
+def _end(result: Result) -> dict[str, Any]:
+    return {"type": "end", "completion": result.completion, "finish_reason": result.finish_reason}
+
+
+class JsonLines:
+    """One JSON object a line: every event, then `{"type": "end", "completion": …, "finish_reason": …}`.
+
+    A stream that broke off ends in `{"type": "error", "code": …, "message": …}` instead.
+
+    Args:
+        message: makes the public message of an error (None where only the cut is known). The default tells no more
+            than that the answer broke off.
+    """
+
+    def __init__(self, *, message: Callable[[StreamError | None], str] = public_message) -> None:
+        self._message = message
+
+    def feed(self, event: Event) -> str:
+        return self._frame(event_to_dict(event))
+
+    def finish(self, result: Result) -> str:
+        return self._error(None) if result.completion == "incomplete" else self._frame(_end(result))
+
+    def fail(self, error: StreamError) -> str:
+        return self._error(error)
+
+    def _error(self, error: StreamError | None) -> str:
+        return self._frame({"type": "error", "code": code_of(error), "message": self._message(error)})
+
+    def _frame(self, data: dict[str, Any]) -> str:
+        return dumps(data) + "\n"
+
+
+class Sse(JsonLines):
+    """Server-sent events, for a web page's `EventSource`: each is a message whose data is one of `JsonLines`' objects.
+
+    No event has a name, so that all arrive at `onmessage`; the page closes its `EventSource` on `"end"` and
+    `"error"`, since it would connect again otherwise.
+
+    Args:
+        ids: number the events, from `first_id` on, so that a browser that connects again says with `Last-Event-ID`
+            how far it had come; see `Backlog`.
+        first_id: the first number.
+        retry: how long a browser is to wait before it connects again, in milliseconds; sent with the first event.
+        message: as for `JsonLines`.
+    """
+
+    content_type = "text/event-stream"
+
+    def __init__(
+        self,
+        *,
+        ids: bool = False,
+        first_id: int = 0,
+        retry: int | None = None,
+        message: Callable[[StreamError | None], str] = public_message,
+    ) -> None:
+        super().__init__(message=message)
+        self._next = first_id if ids else None
+        self._retry = retry
+
+    @staticmethod
+    def keep_alive() -> str:
+        """A comment, which no reader sees; sent now and then, it keeps proxies from closing a silent connection."""
+        return ": keep-alive\n\n"
+
+    def _frame(self, data: dict[str, Any]) -> str:
+        head = ""
+        if self._retry is not None:
+            head, self._retry = f"retry: {int(self._retry)}\n", None
+        if self._next is not None:
+            head += f"id: {self._next}\n"
+            self._next += 1
+        return f"{head}data: {dumps(data)}\n\n"
