@@ -79,6 +79,7 @@ class Added(Pacing):
     seed: int | None = field(init=False, repr=False)
     read_ahead: bool = field(init=False, repr=False)
     adaptive: bool = field(init=False, repr=False)
+    hold: float = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         put = object.__setattr__
@@ -86,6 +87,7 @@ class Added(Pacing):
         put(self, "seed", self.first.seed)
         put(self, "read_ahead", self.first.read_ahead or self.second.read_ahead)
         put(self, "adaptive", self.first.adaptive or self.second.adaptive)
+        put(self, "hold", min(self.first.hold, self.second.hold))
 
     def delay(self, piece: str, moment: Moment) -> float:
         return self.first.delay(piece, moment) + self.second.delay(piece, moment)

@@ -7,6 +7,7 @@ a stream runs lives in the `Pace` that `start()` makes, one per stream.
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Literal, Protocol, TypeAlias
 
 __all__ = ("Moment", "Pace", "Pacing", "Per", "Segmenter")
@@ -29,14 +30,14 @@ Per: TypeAlias = Literal["grapheme", "word", "sentence", "line", "delta"]
 
 @dataclass(slots=True)
 class Moment:
-    """What a policy may know when it is asked. All times are seconds since the first piece arrived.
+    """What a policy may know when it is asked. All times are seconds since the first piece arrived, pauses left out.
 
     Attributes:
         previous: the piece shown before, `""` at first.
         count: how many pieces were shown before.
         due: when the previous piece was due.
         now: when the policy is asked.
-        arrivals: when each waiting piece arrived, the one in question first; never empty.
+        arrivals: when each waiting piece arrived, the one in question first; never empty; to be read only.
         ended: whether the source has ended, and nothing follows the waiting pieces.
         random: this stream's own generator, seeded with the policy's `seed`.
     """
@@ -75,6 +76,8 @@ class Pacing:
         seed: seeds the random generator that `delay` is given; None for another one each time.
         read_ahead: whether the policy needs the true arrival times, and so the source read while it waits.
         adaptive: whether the answer of `delay` changes when more arrives, so that it must be asked again.
+        hold: how many seconds the undecided end of the text (a letter that a combining mark may follow, half a word)
+            may wait for what follows, where the source is read ahead; without read-ahead it waits for the next delta.
     """
 
     __slots__ = ()
@@ -83,6 +86,7 @@ class Pacing:
     seed: int | None = None
     read_ahead: bool = False
     adaptive: bool = False
+    hold: float = inf
 
     def delay(self, piece: str, moment: Moment) -> float:
         """How many seconds after the previous piece was due `piece` is due; never negative. The first piece is due

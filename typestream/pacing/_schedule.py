@@ -22,6 +22,12 @@ Order = Literal["barrier", "flush"]
 TICK = 0.005
 """The least time between two emissions, seconds; above 200 pieces a second nobody sees a difference."""
 
+FIRST_HOLD = 0.02
+"""Seconds that the very first grapheme may wait for what could still belong to it."""
+
+FREEZE = 0.2
+"""Seconds; a longer pause while a grapheme waits, decided or not, is seen as a freeze."""
+
 
 class Schedule:
     """One stream's queue of pieces, and when each is due.
@@ -30,175 +36,254 @@ class Schedule:
         policy: says how long after the previous piece each is due.
         order: what an event that is not text does: `"barrier"` waits until all text before it was shown, `"flush"`
             has that text shown at once.
+
+    Attributes:
+        waiting: how many pieces wait to be shown.
     """
 
     def __init__(self, policy: Pacing, order: Order = "barrier") -> None:
-        self.waiting = 0
         self._order = order
-        self._queue: deque[tuple[float, Event]] = deque()
-        self._arrivals: deque[float] = deque()  # of the waiting text pieces, for the policy
+        self._queue: deque[tuple[float, str | None, Event]] = deque()  # arrived, text of a piece, its event
+        self._arrivals: deque[float] = deque()  # of the waiting pieces, in stream time
         self._rush = 0  # so many entries at the head of the queue are due at once
-        self._segmenters: dict[int, tuple[Segmenter, TextDelta]] = {}
+        self._cutters: dict[int, _Cutter] = {}
         self._previous = ""
         self._count = 0
-        self._start: float | None = None
+        self._start: float | None = None  # of stream time: from the first arrival, without pauses
         self._latest = -inf
         self._last_due = -inf
         self._last_shown = -inf
         self._head_due: float | None = None
-        self._skipping = self._ended = False
+        self._skipping = self._ended = self._resumed = False
         self._adopt(policy)
+
+    @property
+    def waiting(self) -> int:
+        return len(self._arrivals)
 
     def _adopt(self, policy: Pacing) -> None:
         self._policy = policy
+        self._adaptive = policy.adaptive
         self._pace = policy.start()
         self._random = Random(policy.seed)
         self._segmenter: Callable[[], Segmenter] = segmenter(policy.per)
         self._head_due = None
 
-    def change(self, policy: Pacing, now: float) -> None:
-        """Go on with another policy; pieces that wait already stay as they were cut."""
-        self._flush_segmenters(now)
-        self._adopt(policy)
-        self._pace.arrived(self.waiting, self._at(now))
-        if self._ended:
-            self._pace.ended(self._at(now))
+    # -- what happens
 
     def feed(self, event: Event, now: float) -> None:
         """An event has arrived."""
         now = self._clamp(now)
-        if type(event) is TextDelta and not self._skipping:
-            if self._start is None:
-                self._start = now
+        if type(event) is TextDelta:
             self._cut(event, now)
             return
-        self._flush_segmenters(now)
+        self._flush_cutters()
+        self._queue.append((now, None, event))
         if self._order == "flush":
             self._rush = len(self._queue)
-        self._queue.append((now, event))
 
     def end(self, now: float) -> None:
         """Nothing more will arrive."""
         now = self._clamp(now)
-        self._flush_segmenters(now)
+        self._flush_cutters()
         self._ended = True
         self._pace.ended(self._at(now))
         self._head_due = None
 
     def skip(self) -> None:
         """Everything is due at once from now on."""
-        self._flush_segmenters(self._latest)
+        self._flush_cutters()
         self._skipping = True
 
     def shift(self, seconds: float) -> None:
-        """So long was the stream paused: what was due in that time is due that much later."""
+        """So long was the stream paused: what was due in that time is due that much later, and what arrived in that
+        time counts as arrived at its end."""
         self._last_due += seconds
+        if self._start is not None:
+            self._start += seconds
         self._head_due = None
+        self._resumed = self._adaptive
 
-    def poll(self, now: float) -> Event | float | None:
-        """What is due now; or when the next piece is; or None, when nothing waits."""
+    def change(self, policy: Pacing, now: float) -> None:
+        """Go on with another policy; pieces that wait already stay as they were cut."""
         now = self._clamp(now)
-        shown: list[TextDelta] = []
-        while self._queue:
-            event = self._queue[0][1]
-            if type(event) is not TextDelta:
-                if shown:
-                    break
-                self._pop()
-                return event
-            if shown and shown[0].index != event.index:
-                break
-            due = self._due(event.text, now)
-            if not shown and due > now:
-                return due
-            if due > now:
-                break
-            self._pop()
-            self._arrivals.popleft()
-            self._show(event.text, due)
-            shown.append(event)
-        return _join(shown) if shown else None
+        self._flush_cutters()
+        self._adopt(policy)
+        self._tell()
 
-    def _due(self, text: str, now: float) -> float:
-        arrived = self._queue[0][0]
-        if self._rush or self._skipping:
-            return min(now, max(arrived, self._last_due))
-        if self._head_due is None:
-            if self._count == 0:
-                self._head_due = arrived
-            else:
-                delay = self._pace.delay(text, self._moment(now))
-                if not 0 <= delay < inf:
-                    raise ValueError(f"{self._policy!r} gave a delay of {delay} seconds; it must be 0 or more.")
-                self._head_due = max(arrived, self._last_due + delay)
-        # within a tick of the last emission a piece waits for company
-        return self._head_due if self._head_due <= self._last_shown else max(self._head_due, self._last_shown + TICK)
-
-    def _moment(self, now: float) -> Moment:
-        return Moment(
-            previous=self._previous,
-            count=self._count,
-            due=self._at(self._last_due),
-            now=self._at(now),
-            arrivals=[self._at(at) for at in self._arrivals] if self._policy.adaptive else self._arrivals,
-            ended=self._ended,
-            random=self._random,
-        )
-
-    def _show(self, text: str, due: float) -> None:
-        if self._head_due is not None:
-            self._last_due = self._head_due
-        else:
-            self._last_due = max(self._last_due, due)
-        self._last_shown = max(self._last_shown, due)
-        self._head_due = None
-        self._previous = text
-        self._count += 1
-        self.waiting -= 1
-
-    def _pop(self) -> None:
-        self._queue.popleft()
-        self._rush = max(0, self._rush - 1)
-
-    def _cut(self, delta: TextDelta, now: float) -> None:
-        if self._policy.per == "delta":
-            self._enqueue([delta], now)
-            return
-        cutter = self._segmenters.get(delta.index)
-        if cutter is None:
-            cutter = (self._segmenter(), delta)
-        self._segmenters[delta.index] = (cutter[0], delta)
-        pieces = [recut(delta, piece) for piece in cutter[0].feed(delta.text)]
-        if delta.logprobs is not None and pieces:
-            pieces[-1] = recut(delta, pieces[-1].text, delta.logprobs)
-        self._enqueue(pieces, now)
-
-    def _flush_segmenters(self, now: float) -> None:
-        for cutter, delta in self._segmenters.values():
-            self._enqueue([recut(delta, piece) for piece in cutter.flush()], now)
-        self._segmenters.clear()
-
-    def _enqueue(self, pieces: list[TextDelta], now: float) -> None:
-        for piece in pieces:
-            self._queue.append((now, piece))
-            self._arrivals.append(now)
-        self.waiting += len(pieces)
-        if pieces:
-            self._pace.arrived(len(pieces), self._at(now))
-            if self._policy.adaptive:
-                self._head_due = None
-
-    def _at(self, now: float) -> float:
-        return now - self._start if self._start is not None else 0.0
+    def _tell(self) -> None:
+        """Tell a new pace what has happened."""
+        for at in self._arrivals:
+            self._pace.arrived(1, at)
+        if self._ended:
+            self._pace.ended(self._at(self._latest))
 
     def _clamp(self, now: float) -> float:
         # a clock that jumps back must not make anything wait twice
         self._latest = max(self._latest, now)
+        if self._resumed:
+            self._resumed = False
+            self._arrivals = deque(min(at, self._at(self._latest)) for at in self._arrivals)
+            self._pace = self._policy.start()
+            self._tell()
         return self._latest
 
+    def _at(self, now: float) -> float:
+        return now - self._start if self._start is not None else 0.0
 
-def _join(pieces: list[TextDelta]) -> TextDelta:
-    if len(pieces) == 1:
-        return pieces[0]
-    logprobs: list[Any] = [entry for piece in pieces for entry in piece.logprobs or ()]
-    return recut(pieces[-1], "".join([piece.text for piece in pieces]), logprobs or None)
+    # -- what is due
+
+    def poll(self, now: float) -> Event | float | None:
+        """What is due now; or when the next piece is; or None, when nothing waits."""
+        now = self._clamp(now)
+        queue = self._queue
+        if not queue:
+            until = self._held_until()
+            if now < until:
+                return until if until < inf else None
+            self._flush_cutters()
+        shown: list[str] = []
+        logprobs: list[Any] = []
+        last: TextDelta | None = None
+        while queue:
+            arrived, text, event = queue[0]
+            if text is None:
+                if last is not None:
+                    break
+                self._pop()
+                return event
+            assert type(event) is TextDelta
+            if last is not None and last.index != event.index:
+                break
+            due = self._due(arrived, text, now)
+            if due > now:
+                if last is None:
+                    return due
+                break
+            self._pop()
+            self._show(text, due)
+            shown.append(text)
+            last = event
+            if event.logprobs:
+                logprobs += event.logprobs
+        if last is None or (len(shown) == 1 and last.text == shown[0]):
+            return last
+        return recut(last, "".join(shown), logprobs or None)
+
+    def _due(self, arrived: float, text: str, now: float) -> float:
+        if self._rush or self._skipping:
+            return min(now, max(arrived, self._last_due))
+        due = self._head_due
+        if due is None:
+            if self._count == 0:
+                due = arrived
+            else:
+                delay = self._pace.delay(text, self._moment(now))
+                if not 0 <= delay < inf:
+                    raise ValueError(f"{self._policy!r} gave a delay of {delay} seconds; it must be 0 or more.")
+                due = max(arrived, self._last_due + delay)
+            self._head_due = due
+        # within a tick of the last emission a piece waits for company
+        return due if due <= self._last_shown else max(due, self._last_shown + TICK)
+
+    def _moment(self, now: float) -> Moment:
+        start = self._start or 0.0
+        due = self._last_due - start
+        return Moment(self._previous, self._count, due, now - start, self._arrivals, self._ended, self._random)
+
+    def _show(self, text: str, due: float) -> None:
+        self._last_due = self._head_due if self._head_due is not None else max(self._last_due, due)
+        self._last_shown = max(self._last_shown, due)
+        self._head_due = None
+        self._previous = text
+        self._count += 1
+        self._arrivals.popleft()
+
+    def _pop(self) -> None:
+        self._queue.popleft()
+        if self._rush:
+            self._rush -= 1
+
+    # -- what a piece is
+
+    def _cut(self, delta: TextDelta, now: float) -> None:
+        if self._start is None:
+            self._start = now
+        if self._skipping or self._policy.per == "delta":
+            self._enqueue([(now, delta.text, delta)])
+            return
+        cutter = self._cutters.get(delta.index)
+        if cutter is None:
+            cutter = self._cutters[delta.index] = _Cutter(self._segmenter())
+        self._enqueue(cutter.feed(delta, now))
+
+    def _flush_cutters(self) -> None:
+        if self._cutters:
+            for cutter in self._cutters.values():
+                self._enqueue(cutter.flush())
+            self._cutters.clear()
+
+    def _held_until(self) -> float:
+        """When what is undecided goes out as it is; only where the source is read meanwhile can it be waited for."""
+        if not self._cutters or not self._policy.read_ahead:
+            return inf
+        since = min(cutter.since for cutter in self._cutters.values())
+        until = since + self._policy.hold
+        if self._policy.per == "grapheme":
+            soon = since + FIRST_HOLD if self._count == 0 else self._last_shown + FREEZE
+            until = min(until, max(since, soon))
+        return until
+
+    def _enqueue(self, pieces: list[tuple[float, str, TextDelta]]) -> None:
+        if not pieces:
+            return
+        self._queue.extend(pieces)
+        start = self._start or 0.0
+        first, last = pieces[0][0] - start, pieces[-1][0] - start
+        older = 0
+        for arrived, _, _ in pieces:
+            older += arrived - start < last
+            self._arrivals.append(arrived - start)
+        if older:
+            self._pace.arrived(older, first)
+        self._pace.arrived(len(pieces) - older, last)
+        if self._adaptive:
+            self._head_due = None
+
+
+class _Cutter:
+    """A choice's segmenter, and when the text that it holds arrived."""
+
+    def __init__(self, segmenter: Segmenter) -> None:
+        self.since = inf
+        self._segmenter = segmenter
+        self._held = 0  # characters
+        self._delta: TextDelta | None = None
+        self._logprobs: list[Any] = []
+
+    def feed(self, delta: TextDelta, now: float) -> list[tuple[float, str, TextDelta]]:
+        before, since = self._held, self.since
+        pieces = self._segmenter.feed(delta.text)
+        self._delta = delta
+        self._held += len(delta.text) - sum(map(len, pieces))
+        self.since = now if self._held else inf
+        if delta.logprobs:
+            self._logprobs += delta.logprobs
+        entries: list[tuple[float, str, TextDelta]] = []
+        for piece in pieces:
+            before -= len(piece)
+            entries.append((since if before >= 0 else now, piece, delta))
+        return self._annotated(entries)
+
+    def flush(self) -> list[tuple[float, str, TextDelta]]:
+        assert self._delta is not None
+        return self._annotated([(self.since, piece, self._delta) for piece in self._segmenter.flush()])
+
+    def _annotated(self, entries: list[tuple[float, str, TextDelta]]) -> list[tuple[float, str, TextDelta]]:
+        arrived, text, delta = entries[-1] if entries else (0.0, "", None)
+        if delta is not None and (self._logprobs or delta.logprobs):
+            entries[-1] = (arrived, text, recut(delta, text, self._logprobs or None))
+            for at, (since, piece, _) in enumerate(entries[:-1]):
+                entries[at] = (since, piece, recut(delta, piece))
+            self._logprobs = []
+        return entries
