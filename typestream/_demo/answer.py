@@ -101,27 +101,26 @@ def _unsure(text: str, stops: tuple[str, ...]) -> int:
     return 0
 
 
-def _example(schema: Any, root: dict[str, Any], phrases: Iterator[str], depth: int = 0) -> Any:
+def _example(schema: Any, root: Any, phrases: Iterator[str], depth: int = 0) -> Any:
     """A value that fits a JSON schema, as far as the schema is of the kind that tools have."""
-    if not isinstance(schema, dict) or depth > 8:
+    schema = _resolved(schema, root)
+    if not isinstance(schema, dict) or depth > 6:
         return None
-    if isinstance(reference := schema.get("$ref"), str):
-        schema = root
-        for part in reference.removeprefix("#").strip("/").split("/"):
-            schema = schema.get(part, {}) if part else schema
     for key in ("anyOf", "oneOf", "allOf"):
-        if schema.get(key):
+        if isinstance(schema.get(key), list) and schema[key]:
             return _example(schema[key][0], root, phrases, depth + 1)
-    if "const" in schema or schema.get("enum"):
-        return schema.get("const", (schema.get("enum") or [None])[0])
-    kind = schema.get("type", "object" if "properties" in schema or depth == 0 else "string")
+    if "const" in schema:
+        return schema["const"]
+    if isinstance(schema.get("enum"), list) and schema["enum"]:
+        return schema["enum"][0]
+    properties = schema.get("properties")
+    kind = schema.get("type", "object" if properties or depth == 0 else "string")
     match kind[0] if isinstance(kind, list) and kind else kind:
         case "object":
-            properties = schema.get("properties") or {}
-            return {name: _example(inner, root, phrases, depth + 1) for name, inner in properties.items()}
+            inner = properties.items() if isinstance(properties, dict) else ()
+            return {name: _example(part, root, phrases, depth + 1) for name, part in inner}
         case "array":
-            size = max(2, schema.get("minItems", 0))
-            return [_example(schema.get("items", {}), root, phrases, depth + 1) for _ in range(size)]
+            return [_example(schema.get("items", {"type": "string"}), root, phrases, depth + 1) for _ in range(2)]
         case "integer":
             return schema.get("minimum", 7)
         case "number":
@@ -131,3 +130,13 @@ def _example(schema: Any, root: dict[str, Any], phrases: Iterator[str], depth: i
         case "null":
             return None
     return next(phrases)
+
+
+def _resolved(schema: Any, root: Any) -> Any:
+    """The schema that a reference within the document names."""
+    reference = schema.get("$ref") if isinstance(schema, dict) else None
+    if not isinstance(reference, str):
+        return schema
+    for part in reference.strip("#/").split("/"):
+        root = root.get(part) if isinstance(root, dict) else None
+    return root

@@ -58,11 +58,10 @@ def ask_chat(body: dict[str, Any]) -> Ask:
     texts = [_text(message.get("content") if isinstance(message, dict) else None) for message in messages]
     ask = _ask(body, texts, "max_completion_tokens" if body.get("max_completion_tokens") else "max_tokens")
     ask.choices = int(_number(body, "n", 1, 1, 16))
-    ask.include_usage = bool((body.get("stream_options") or {}).get("include_usage"))
+    ask.include_usage = _include_usage(body)
     tools: dict[str, Tool] = {}
-    for tool in body.get("tools") or []:
-        function = tool.get("function") if isinstance(tool, dict) else None
-        tools |= _tool(function)
+    for tool in _list(body, "tools"):
+        tools |= _tool(tool.get("function") if isinstance(tool, dict) else None)
     answered = isinstance(messages[-1], dict) and messages[-1].get("role") == "tool"
     ask.tools = _called(body, tools, "" if answered else texts[-1], "function")
     return ask
@@ -78,7 +77,7 @@ def ask_completions(body: dict[str, Any]) -> Ask:
     ask = _ask(body, [prompt], "max_tokens")
     ask.prompt = prompt
     ask.choices = int(_number(body, "n", 1, 1, 16))
-    ask.include_usage = bool((body.get("stream_options") or {}).get("include_usage"))
+    ask.include_usage = _include_usage(body)
     return ask
 
 
@@ -95,7 +94,7 @@ def ask_responses(body: dict[str, Any]) -> Ask:
     ask = _ask(body, texts, "max_output_tokens")
     ask.input += len(tokenize(_text(body.get("instructions"))))
     tools: dict[str, Tool] = {}
-    for tool in body.get("tools") or []:
+    for tool in _list(body, "tools"):
         tools |= _tool(tool)
     ask.tools = _called(body, tools, "" if answered else texts[-1], None)
     return ask
@@ -122,6 +121,20 @@ def _ask(body: dict[str, Any], texts: list[str], limit: str) -> Ask:
         stop=stops,
         stream=bool(body.get("stream")),
     )
+
+
+def _list(body: dict[str, Any], name: str) -> list[Any]:
+    value = body.get(name) or []
+    if not isinstance(value, list):
+        raise BadRequest(f"'{name}' must be an array.", param=name)
+    return value
+
+
+def _include_usage(body: dict[str, Any]) -> bool:
+    options = body.get("stream_options") or {}
+    if not isinstance(options, dict):
+        raise BadRequest("'stream_options' must be an object.", param="stream_options")
+    return bool(options.get("include_usage"))
 
 
 def _number(body: dict[str, Any], name: str, default: float, least: float, most: float) -> float:
@@ -165,8 +178,9 @@ def _called(body: dict[str, Any], tools: dict[str, Tool], text: str, nested: str
         return []
     named = [tool for name, tool in tools.items() if name in text]
     if isinstance(choice, dict):
-        name = (choice.get(nested) or {}).get("name") if nested else choice.get("name")
-        if name not in tools:
+        function = choice.get(nested) if nested else choice
+        name = function.get("name") if isinstance(function, dict) else None
+        if not isinstance(name, str) or name not in tools:
             raise BadRequest(f"Tool choice '{name}' not found in 'tools' parameter.", param="tool_choice")
         named = [tools[name]]
     elif choice == "required" and not named:

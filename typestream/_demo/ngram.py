@@ -35,6 +35,8 @@ DISCOUNT = 0.6
 
 _TOKEN = re.compile(r"\n+| ?(?:\w+(?:[’'-]\w+)*|[^\w\s])|\s")
 _OPENERS = "\n “‘(—"
+_CLOSERS = " ”’)"
+_ENDS = (".", "!", "?")
 
 
 def tokenize(text: str) -> list[str]:
@@ -51,7 +53,7 @@ def _passages(text: str) -> list[str]:
         words = tokenize(paragraph)
         tokens += words
         length += len(words)
-        if length >= PASSAGE:
+        if length >= PASSAGE and paragraph.rstrip(_CLOSERS)[-1:] in _ENDS:
             tokens.append(EDGE)
             length = 0
     return tokens if tokens[-1] == EDGE else [*tokens, EDGE]
@@ -82,8 +84,9 @@ class NGram:
         if order < 2:
             raise ValueError(f"NGram.train(order) must be 2 or more, not {order!r}.")
         tokens = _passages(text)
-        if len(tokens) < 3:
+        if len(tokens) < 3:  # the edges alone
             raise ValueError("NGram.train(text) needs a text with at least one word.")
+        tokens[:0] = [EDGE] * (order - 2)
         tables: list[dict[tuple[str, ...], dict[str, int]]] = [{} for _ in range(order)]
         grams = Counter(zip(*(tokens[skip:] for skip in range(order)), strict=False))
         for size in range(order - 1, -1, -1):
@@ -118,6 +121,10 @@ class NGram:
                 return word or None
         return None
 
+    def following(self, context: Sequence[str]) -> list[str]:
+        """The tokens that followed exactly this context, shorter than `order`, in the text."""
+        return list(self._tables[len(context)].get(tuple(context), ()))
+
     def probability(self, token: str, context: Sequence[str]) -> float:
         """How likely `token` is after these, at temperature 1; the sum over all tokens and the edge is 1."""
         seen, rest = self._mix(tuple(context))
@@ -138,9 +145,9 @@ class NGram:
             rng = Random(f"{seed}|{prompt}|{len(context)}|{tail}".encode("utf-8", "surrogatepass"))
             tokens = tokenize(tail[-WINDOW // 8 :])
             token: str | None = None
-            for _ in range(20):
-                token = self.next(tokens or [EDGE], temperature=temperature, rng=rng)
-                if not (_misquotes(tail, token) or (token is None and len(context) < LEAST)):
+            for size in range(6 * self.order, 5, -1):  # each refusal may shorten the context, and widens the choice
+                token = self.next(tokens[-(size // 6) :] or [EDGE], temperature=temperature, rng=rng)
+                if not _misplaced(context, tail, token):
                     break
             return token
 
@@ -197,8 +204,11 @@ def _fuses(before: str, word: str) -> bool:
     return word[:1].isalnum() and before[-1:] not in _OPENERS
 
 
-def _misquotes(text: str, token: str | None) -> bool:
-    """Whether the token would open speech within speech, close what is not open, or end a paragraph within it."""
+def _misplaced(answer: str, text: str, token: str | None) -> bool:
+    """Whether the token would open speech within speech, close what is not open, end a paragraph within it, or end
+    the answer too soon."""
+    if token is None and len(answer) < LEAST:
+        return True
     if text.rfind("“") > text.rfind("”"):
         return token is None or "“" in token or "\n" in token
     return token is not None and "”" in token

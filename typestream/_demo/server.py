@@ -48,6 +48,7 @@ class DemoServer:
     Attributes:
         base_url: what a client's `base_url` is to be.
         tokens: how many tokens were made so far, in all.
+        active: how many answers are being made.
         faults: exceptions of the server's own; there should be none.
     """
 
@@ -66,8 +67,8 @@ class DemoServer:
         self.name, self.api_key = name, api_key
         self.tokens = 0
         self.faults: list[BaseException] = []
-        self._active = 0
-        self._idle = threading.Condition()
+        self.active = 0
+        self._changed = threading.Condition()
         self._http = _Http(("127.0.0.1", 0), _Handler)
         self._http.demo = self
         self.base_url = f"http://127.0.0.1:{self._http.server_address[1]}/v1"
@@ -87,10 +88,10 @@ class DemoServer:
         self._http.server_close()
         self._http.hang_up()
 
-    def wait_idle(self, timeout: float = 5.0) -> bool:
-        """Wait until no answer is being made; whether that came within so many seconds."""
-        with self._idle:
-            return self._idle.wait_for(lambda: self._active == 0, timeout)
+    def wait_until(self, condition: Callable[["DemoServer"], bool], timeout: float = 10.0) -> bool:
+        """Wait until `condition(server)` holds, of `active` or `tokens`; whether that came within so many seconds."""
+        with self._changed:
+            return self._changed.wait_for(lambda: condition(self), timeout)
 
     def __enter__(self) -> "DemoServer":
         return self.start()
@@ -101,10 +102,10 @@ class DemoServer:
         self.close()
 
     def _count(self, active: int = 0, tokens: int = 0) -> None:
-        with self._idle:
-            self._active += active
+        with self._changed:
+            self.active += active
             self.tokens += tokens
-            self._idle.notify_all()
+            self._changed.notify_all()
 
     def _waits(self) -> Iterator[float]:
         """Seconds to wait before each piece."""
@@ -137,7 +138,7 @@ class _Http(ThreadingHTTPServer):
             self._open.pop(threading.current_thread(), None)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A connection that breaks between two requests is nobody's fault; anything else is ours."""
+        """A connection that breaks is nobody's fault; anything else is ours."""
         error = sys.exc_info()[1]
         if error is not None and not isinstance(error, OSError):
             self.demo.faults.append(error)
