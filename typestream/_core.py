@@ -362,6 +362,8 @@ def _undecodable(item: Any, exc: Exception) -> StreamError:
     if isinstance(exc, StreamError):
         return exc
     excerpt = item if isinstance(item, bytes) else repr(item)[:200].encode("utf-8", "replace")
-    error = StreamProtocolError(f"An item of the source cannot be decoded ({type(exc).__name__}: {exc}).", excerpt=excerpt)
+    error = StreamProtocolError(
+        f"An item of the source cannot be decoded ({type(exc).__name__}: {exc}).", excerpt=excerpt
+    )
     error.__cause__ = exc
     return error

@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from inspect import iscoroutinefunction
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 from typestream._core import Core, Require
 from typestream._failures import failure
@@ -19,9 +20,11 @@ from typestream.sources.generate import AsyncLoop, Loop
 from typestream.sources.recording import Recording
 from typestream.transforms import StopAt
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typestream._async import AsyncTokenStream
+
+    _Async: TypeAlias = AsyncIterable[Any] | Awaitable[Any] | AbstractAsyncContextManager[Any]
+    _Sync: TypeAlias = Iterable[Any] | AbstractContextManager[Any]
 
 __all__ = ("generate", "replay", "stream")
 
@@ -31,6 +34,30 @@ _ACCEPTED = (
 )
 
 
+@overload
+def stream(
+    source: "_Async | Callable[[], _Async]",
+    *,
+    timeout: "float | Timeout | None" = None,
+    limits: Limits | None = None,
+    require: Require = "terminal",
+) -> "AsyncTokenStream": ...
+@overload
+def stream(
+    source: "_Sync | Callable[[], _Sync]",
+    *,
+    timeout: "float | Timeout | None" = None,
+    limits: Limits | None = None,
+    require: Require = "terminal",
+) -> TokenStream: ...
+@overload
+def stream(
+    source: Any,
+    *,
+    timeout: "float | Timeout | None" = None,
+    limits: Limits | None = None,
+    require: Require = "terminal",
+) -> Any: ...
 def stream(
     source: Any,
     *,
@@ -104,6 +131,24 @@ def replay(complete: Any) -> TokenStream:
     return _memory([complete], decoder)
 
 
+@overload
+def generate(
+    step: Callable[[str], Awaitable[str | None]],
+    prompt: str = "",
+    *,
+    max_tokens: int | None = None,
+    stop: str | Iterable[str] = (),
+    context: int | None = None,
+) -> "AsyncTokenStream": ...
+@overload
+def generate(
+    step: Callable[[str], str | None],
+    prompt: str = "",
+    *,
+    max_tokens: int | None = None,
+    stop: str | Iterable[str] = (),
+    context: int | None = None,
+) -> TokenStream: ...
 def generate(
     step: Callable[[str], Any],
     prompt: str = "",
@@ -135,7 +180,8 @@ def generate(
             raise ValueError(f"generate({name}) must be a whole number of at least 1, not {number!r}.")
     stops = (stop,) if isinstance(stop, str) else tuple(stop)
     made: Any
-    if iscoroutinefunction(step) or iscoroutinefunction(getattr(type(step), "__call__", None)):
+    looped: Any
+    if iscoroutinefunction(step) or iscoroutinefunction(vars(type(step)).get("__call__")):
         from typestream._async import AsyncTokenStream
 
         looped = AsyncLoop(step, prompt, max_tokens, context)
@@ -190,7 +236,9 @@ def _check(source: Any) -> None:
         raise UnsupportedSource(
             f"stream() takes {_ACCEPTED}, not {_named(source)}; something complete goes to typestream.replay()."
         )
-    if not any(hasattr(source, name) for name in ("__iter__", "__enter__", "iter_bytes", "iter_content", "http_response")):
+    if not any(
+        hasattr(source, name) for name in ("__iter__", "__enter__", "iter_bytes", "iter_content", "http_response")
+    ):
         raise UnsupportedSource(f"stream() takes {_ACCEPTED}, not {_named(source)}.")
 
 

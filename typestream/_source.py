@@ -80,7 +80,15 @@ class SyncSource:
         wire: whether the items are the bytes of a connection.
     """
 
-    def __init__(self, given: Any, *, decoder: Decoder | None = None, memory: bool = False, limits: Any = None, objects: bool = False) -> None:
+    def __init__(
+        self,
+        given: Any,
+        *,
+        decoder: Decoder | None = None,
+        memory: bool = False,
+        limits: Any = None,
+        objects: bool = False,
+    ) -> None:
         self.name = type(given).__name__
         self.decoder = decoder
         self.wire = False
@@ -133,7 +141,15 @@ class SyncSource:
 class AsyncSource:
     """The same for something to be awaited; `given` may be awaitable itself."""
 
-    def __init__(self, given: Any, *, decoder: Decoder | None = None, memory: bool = False, limits: Any = None, objects: bool = False) -> None:
+    def __init__(
+        self,
+        given: Any,
+        *,
+        decoder: Decoder | None = None,
+        memory: bool = False,
+        limits: Any = None,
+        objects: bool = False,
+    ) -> None:
         self.name = type(given).__name__
         self.decoder = decoder
         self.wire = False

@@ -1,4 +1,4 @@
-"""The clocks of a stream: how long it has waited for its source, and how late its text is shown. Pure: told the time."""
+"""The clocks of a stream: how long it has waited for its source, and how late its text is shown. Pure."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -98,7 +98,9 @@ class Stall:
     def timeout(self) -> StallTimeout:
         """The error, once patience has ended."""
         gap, total = self._left()
-        kind: Literal["first", "between", "total"] = "total" if total < gap else "between" if self._first_seen else "first"
+        kind: Literal["first", "between", "total"] = (
+            "total" if total < gap else "between" if self._first_seen else "first"
+        )
         limit = getattr(self.limits, kind)
         what = {"first": "nothing came", "between": "nothing new came", "total": "the answer did not end"}[kind]
         alive = ", though the source still sent signs of life" if self._alive else ""

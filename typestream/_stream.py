@@ -7,7 +7,7 @@ asks its core what to do next.
 import os
 from collections import deque
 from collections.abc import Callable
-from typing import IO, Any
+from typing import IO
 
 from typing_extensions import Self
 
@@ -68,9 +68,7 @@ class StreamBase:
         chain = Chain(*transforms)
         return self._do(lambda core, now: core.through(chain))
 
-    def timeout(
-        self, first: float | None = None, between: float | None = None, total: float | None = None
-    ) -> Self:
+    def timeout(self, first: float | None = None, between: float | None = None, total: float | None = None) -> Self:
         """Stall clocks, in seconds; they run only while the stream waits for its source, and only something new stops
         them: pings and empty deltas do not.
 

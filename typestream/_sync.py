@@ -18,7 +18,7 @@ from typestream._clock import CLOCK
 from typestream._core import DONE, Core, Wait
 from typestream._readahead import Pump
 from typestream._stream import StreamBase
-from typestream.errors import StreamBusy, StreamError
+from typestream.errors import StreamBusy
 from typestream.events import Event, TextDelta
 from typestream.result import Result
 
@@ -230,7 +230,9 @@ class TokenStream(StreamBase, Iterator[str]):
         if getattr(self, "_released", True):
             return
         if self._started and not self._source.memory:
-            warnings.warn(f"{self!r} was neither read to its end nor closed.", ResourceWarning, stacklevel=2, source=self)
+            warnings.warn(
+                f"{self!r} was neither read to its end nor closed.", ResourceWarning, stacklevel=2, source=self
+            )
         self._release()
 
     def __repr__(self) -> str:

@@ -30,7 +30,8 @@ class _Relay:
     @property
     def completion(self) -> Completion:
         stream = self._hub.stream
-        return stream.result.completion if stream._core.ended else "incomplete"  # type: ignore[no-any-return]
+        completion: Completion = stream.result.completion if stream._core.ended else "incomplete"
+        return completion
 
     def decode(self, item: Event, raw: Any) -> Decoded:
         return [item]
@@ -62,9 +63,9 @@ class _Hub:
         error = self.stream._core.error
         if error is None:
             return None
-        mine = copy.copy(error)
+        mine: Exception = copy.copy(error)
         mine.__cause__ = error.__cause__
-        return mine  # type: ignore[no-any-return]
+        return mine
 
 
 class _Branch:
@@ -108,7 +109,7 @@ class _SyncHub(_Hub):
                 try:
                     event = self.stream._advance()
                 except Exception:
-                    raise self.outcome() or StopIteration from None  # type: ignore[misc]
+                    raise self.outcome() or StopIteration() from None
                 if event is None:
                     raise StopIteration
                 self.give(event)
@@ -142,7 +143,7 @@ class _AsyncHub(_Hub):
 
     def _spread(self, pump: Any) -> None:
         if pump.buffer[0].kind != "item":  # it stays, for the other branches
-            raise self.outcome() or StopAsyncIteration
+            raise self.outcome() or StopAsyncIteration()
         read = pump.buffer.popleft()
         pump.make_room()
         self.give(read.value)

@@ -197,7 +197,7 @@ class Result:
         kind = type(event)
         if kind is TextDelta:
             choice = self._open(event.index)  # type: ignore[union-attr]
-            choice._text.add(event.text)  # type: ignore[union-attr]
+            choice._text.add(event.text)  # type: ignore[union-attr, arg-type]
             if event.logprobs:  # type: ignore[union-attr]
                 choice.logprobs.extend(event.logprobs)  # type: ignore[union-attr]
         else:

@@ -98,7 +98,7 @@ class VirtualClock:
             import trio
             import trio.testing
 
-            return trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))  # type: ignore[no-any-return]
+            return trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
         from typestream._virtual_loop import run
 
         return run(main)
@@ -151,13 +151,12 @@ class Script(_Scripted[_T], Iterator[_T]):
 
     def __next__(self) -> _T:
         clock = CLOCK[-1]
-        if self._start is None:
-            self._start = clock.now()
+        start = self._start = clock.now() if self._start is None else self._start
         for time, item in self._items:
             monitor = clock.monitor()
             with monitor:
-                while clock.now() < self._start + time and not self.closed:
-                    monitor.wait(self._start + time)
+                while clock.now() < start + time and not self.closed:
+                    monitor.wait(start + time)
             return self._give(item)
         raise StopIteration
 
@@ -172,10 +171,9 @@ class AsyncScript(_Scripted[_T], AsyncIterator[_T]):
     async def __anext__(self) -> _T:
         import anyio
 
-        if self._start is None:
-            self._start = anyio.current_time()
+        start = self._start = anyio.current_time() if self._start is None else self._start
         for time, item in self._items:
-            await anyio.sleep_until(self._start + time)
+            await anyio.sleep_until(start + time)
             return self._give(item)
         raise StopAsyncIteration
 

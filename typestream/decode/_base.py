@@ -26,8 +26,11 @@ class Decoder(Protocol):
             read to its end.
     """
 
-    completion: Completion
-    ended: bool
+    @property
+    def completion(self) -> Completion: ...
+
+    @property
+    def ended(self) -> bool: ...
 
     def decode(self, item: Any, raw: Any) -> Decoded:
         """The events of one item; `raw` is what they carry as their `raw` (the item, or a `Lazy` of it)."""

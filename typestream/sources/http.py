@@ -35,9 +35,9 @@ def sync_body(given: Any, limits: Limits | None) -> Body | None:
         return None
     response, build = found
     for name in ("iter_bytes", "iter_content"):
-        read = getattr(response, name, None)
-        if callable(read):
-            chunks = read() if name == "iter_bytes" else read(None)
+        read: Any = getattr(response, name, None)
+        if read is not None:
+            chunks: Any = read() if name == "iter_bytes" else read(None)
             return Body(chunks, _decoder(response, build, limits), lambda: _shutdown(response))
     return None
 
@@ -48,10 +48,10 @@ def async_body(given: Any, limits: Limits | None) -> AsyncBody | None:
     if found is None:
         return None
     response, build = found
-    read = getattr(response, "aiter_bytes", None)
-    if callable(read):
+    read: Any = getattr(response, "aiter_bytes", None)
+    if read is not None:
         return AsyncBody(read(), _decoder(response, build, limits))
-    content = getattr(response, "content", None)  # aiohttp
+    content: Any = getattr(response, "content", None)  # aiohttp
     if hasattr(content, "iter_any"):
         return AsyncBody(content.iter_any(), _decoder(response, build, limits))
     return None
@@ -71,8 +71,10 @@ def _response(given: Any) -> tuple[Any, Callable[[Any], Any] | None] | None:
 
 def _is_response(given: Any) -> bool:
     headers = getattr(given, "headers", None)
-    return hasattr(headers, "get") and hasattr(given, "status_code") | hasattr(given, "status") and (
-        hasattr(given, "aiter_bytes") or hasattr(given, "iter_content") or hasattr(given, "content")
+    return (
+        hasattr(headers, "get")
+        and hasattr(given, "status_code") | hasattr(given, "status")
+        and (hasattr(given, "aiter_bytes") or hasattr(given, "iter_content") or hasattr(given, "content"))
     )
 
 
@@ -98,14 +100,14 @@ def _sdk_object(stream: Any, data: Any) -> Any:
 
 
 def _decoder(response: Any, build: Callable[[Any], Any] | None, limits: Limits | None) -> WireDecoder:
-    status = getattr(response, "status_code", None) or getattr(response, "status", 200)
+    status: Any = getattr(response, "status_code", None) or getattr(response, "status", 200)
     content_type = response.headers.get("content-type")
     return WireDecoder(content_type, status=status, limits=limits or Limits(), build=build)
 
 
 def _shutdown(response: Any) -> None:
     """End both directions of the connection: a read that blocks in another thread returns at once."""
-    stream = (getattr(response, "extensions", None) or {}).get("network_stream")
+    stream: Any = (getattr(response, "extensions", None) or {}).get("network_stream")
     connection = stream.get_extra_info("socket") if hasattr(stream, "get_extra_info") else None
     if connection is not None:
         try:

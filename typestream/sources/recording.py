@@ -24,7 +24,9 @@ class Recorder:
 
     def __init__(self, target: "str | os.PathLike[str] | IO[str]") -> None:
         self._own = isinstance(target, (str, os.PathLike))
-        self._file: IO[str] = open(target, "w", encoding="ascii") if isinstance(target, (str, os.PathLike)) else target
+        if isinstance(target, (str, os.PathLike)):
+            target = open(target, "w", encoding="ascii")  # noqa: SIM115  closed when the stream ends
+        self._file: IO[str] = target
         self._start: float | None = None
         self._write({"typestream": "recording", "version": 1})
 
