@@ -38,7 +38,7 @@ def choose(item: Any) -> Decoder | None:
         return TextDecoder() if item else None
     if isinstance(item, BYTES):
         return TextDecoder() if len(item) else None
-    if item is None or isinstance(item, dict | list | tuple) and not item:
+    if item is None or (isinstance(item, dict | list | tuple) and not item):
         return None
     if type(item).__module__ == "typestream.events":
         return EventDecoder()

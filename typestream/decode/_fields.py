@@ -4,7 +4,7 @@ Everything here takes a dict or an object and never raises for what it finds in 
 """
 
 import json
-from typing import Any, TypeGuard
+from typing import Any
 
 from typestream.decode._base import get
 from typestream.errors import StreamServerError

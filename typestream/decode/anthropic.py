@@ -16,10 +16,7 @@ from typestream.events import Citation, Finish, Other, ReasoningDelta, TextDelta
 
 __all__ = ("AnthropicDecoder",)
 
-_SILENT = frozenset(
-    ("ping", "content_block_stop", "message_stop", "text", "thinking", "citation", "signature", "input_json")
-    + ("compaction", "message_start", "message_delta", "content_block_start", "content_block_delta")
-)
+_SILENT = frozenset("ping text thinking citation signature input_json compaction".split())
 
 
 class _Tool:

@@ -16,14 +16,12 @@ __all__ = ("ChatDecoder", "citation")
 
 # Fields that say nothing to a reader, and those that have an event of their own.
 _TOP = frozenset(
-    ("id", "object", "created", "model", "choices", "usage", "system_fingerprint", "service_tier", "obfuscation")
-    + ("role", "error", "citations")
+    "id object created model choices usage system_fingerprint service_tier obfuscation p role error citations".split()
 )
-_CHOICE = frozenset(("index", "delta", "message", "text", "finish_reason", "logprobs", "usage", "error", "seed"))
+_CHOICE = frozenset("index delta message text finish_reason logprobs usage error seed".split())
 _THOUGHTS = ("reasoning_content", "reasoning", "reasoning_details", "thinking", "thinking_blocks", "reasoning_text")
-_DELTA = frozenset(
-    ("role", "content", "refusal", "tool_calls", "function_call", "annotations", "citations", "obfuscation", "parsed")
-    + _THOUGHTS
+_DELTA = frozenset(_THOUGHTS) | frozenset(
+    "role content refusal tool_calls function_call annotations citations obfuscation parsed index".split()
 )
 _PLAIN_TOP = (_TOP - {"error", "citations"}) | {"moderation"}
 _PLAIN_CHOICE = frozenset(("index", "delta", "finish_reason", "logprobs"))

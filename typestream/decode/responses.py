@@ -45,8 +45,15 @@ _CALLS = ("function_call", "custom_tool_call")
 _BEGIN = ("response.created", "response.queued", "response.in_progress")
 _END = ("response.completed", "response.incomplete", "response.failed", "response.cancelled", "response.done")
 _SILENT = frozenset(
-    ("response.content_part.added", "response.reasoning_summary_part.added", "response.reasoning_summary_part.done")
-    + ("response.reasoning_part.added", "response.reasoning_part.done", "keepalive", "ping")
+    (
+        "response.content_part.added",
+        "response.reasoning_part.added",
+        "response.reasoning_part.done",
+        "response.reasoning_summary_part.added",
+        "response.reasoning_summary_part.done",
+        "keepalive",
+        "ping",
+    )
 )
 
 
@@ -126,7 +133,7 @@ class ResponsesDecoder(Base):
         if not isinstance(kind, str) or not self._event(kind, item, raw, out):
             error = server_error(item)
             if error is not None:
-                out.append(error)
+                out += [*self.end(), error]
                 self.ended = True
             elif kind in _BEGIN:
                 self._begun = True
