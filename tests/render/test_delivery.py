@@ -1,0 +1,289 @@
+"""What goes to other programs is read back: by our own decoders, by the openai SDK, by httpx-sse."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from typestream._json import event_from_dict, event_to_dict
+from typestream.decode.sse import SSEDecoder
+from typestream.errors import StallTimeout, StreamServerError, StreamTruncated
+from typestream.events import (
+    Citation,
+    Event,
+    Finish,
+    Other,
+    ReasoningDelta,
+    RefusalDelta,
+    Start,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+)
+from typestream.render import JsonLines, OpenAISse, Renderer, Sse, finished
+from typestream.result import Result
+
+ANSWER: list[Event] = [
+    Start("resp_1", "m-1"),
+    ReasoningDelta("let me "),
+    ReasoningDelta("think"),
+    TextDelta("Hé"),
+    TextDelta("llo 👩\u200d💻\n\ndata: x"),
+    Citation("https://x.example", "X", None, 0, 2),
+    ToolCallDelta(0, "call_1", "look", '{"a'),
+    ToolCallDelta(1, "call_2", "find", "{}"),
+    ToolCallDelta(0, arguments='":1}'),
+    Finish("tool_calls"),
+    Usage(1, 2, 3, 0, 1),
+]
+
+
+def fold(events: list[Event]) -> Result:
+    result = Result()
+    for event in events:
+        result.add(event)
+    result.completion = "complete"
+    return result
+
+
+def render(renderer: Renderer, events: list[Event]) -> str:
+    return "".join(map(renderer.feed, events)) + renderer.finish(fold(events))
+
+
+def items(out: str) -> list[Any]:
+    """The JSON of each server-sent event, by our decoder, which conforms to the standard."""
+    decoder = SSEDecoder()
+    return [json.loads(each.data) for each in [*decoder.feed(out.encode()), *decoder.flush()] if each.data != "[DONE]"]
+
+
+TEXTS = st.text(st.characters(exclude_categories=()), max_size=20)
+COUNTS = st.none() | st.integers(0, 10**6)
+NAMES = st.none() | TEXTS
+EVENTS: st.SearchStrategy[Event] = st.one_of(
+    st.builds(Start, NAMES, NAMES),
+    st.builds(TextDelta, TEXTS, st.integers(0, 3)),
+    st.builds(ReasoningDelta, TEXTS, st.integers(0, 3)),
+    st.builds(RefusalDelta, TEXTS, st.integers(0, 3)),
+    st.builds(ToolCallDelta, st.integers(0, 3), NAMES, NAMES, TEXTS, st.integers(0, 3)),
+    st.builds(Citation, NAMES, NAMES, NAMES, COUNTS, COUNTS, st.integers(0, 3)),
+    st.builds(Usage, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS),
+    st.builds(Finish, TEXTS, st.integers(0, 3)),
+    st.builds(Other, TEXTS, st.integers(0, 3)),
+)
+
+
+def said(event: Event) -> Any:
+    """An event as JSON has it: two halves of a surrogate pair that meet are one character there."""
+    return json.loads(json.dumps(event_to_dict(event)))
+
+
+@settings(max_examples=500)
+@given(st.lists(EVENTS, max_size=8), st.booleans())
+def test_sse_is_read_back_as_it_was(events: list[Event], ids: bool) -> None:
+    *read, end = items(render(Sse(ids=ids), events))
+    assert [event_to_dict(event_from_dict(each)) for each in read] == [said(event) for event in events]
+    assert end["type"] == "end"
+
+
+@given(st.lists(EVENTS, max_size=8))
+def test_json_lines_are_read_back_as_they_were(events: list[Event]) -> None:
+    *read, _ = [json.loads(line) for line in render(JsonLines(), events).splitlines()]
+    assert [event_to_dict(event_from_dict(each)) for each in read] == [said(event) for event in events]
+
+
+@given(TEXTS)
+def test_a_text_can_forge_no_event_no_id_and_no_retry(text: str) -> None:
+    decoder = SSEDecoder()
+    (event,) = decoder.feed(Sse().feed(TextDelta(text)).encode())
+    assert (event.event, event.id or None, event.retry) == ("message", None, None)
+
+
+def test_httpx_sse_reads_the_same() -> None:
+    httpx_sse = pytest.importorskip("httpx_sse")
+    decoder = httpx_sse._decoders.SSEDecoder()
+    out = render(Sse(ids=True, retry=250), ANSWER)
+    found = [each for line in out.split("\n") if (each := decoder.decode(line)) is not None]
+    assert [json.loads(each.data) for each in found] == items(out)
+    assert [each.id for each in found] == [str(number) for number in range(len(found))]
+    assert found[0].retry == 250
+
+
+def test_sse_says_how_it_ended_and_no_more() -> None:
+    secret = StreamServerError("key sk-123 is wrong", body="sk-123")
+    assert items(finished(Sse(), Result(), secret)) == [
+        {"type": "error", "code": "stream_server_error", "message": "The answer broke off."}
+    ]
+    assert items(Sse().finish(Result()))[0]["type"] == "error"
+    stalled = items(finished(Sse(), Result(), StallTimeout(kind="total")))[0]
+    assert stalled == {
+        "type": "error",
+        "code": "stall_timeout",
+        "message": "The answer broke off: nothing more came in time.",
+    }
+    assert items(finished(Sse(message=lambda error: "Sorry."), Result(), secret))[0]["message"] == "Sorry."
+
+
+def test_a_keep_alive_is_no_event() -> None:
+    assert items(Sse.keep_alive() + OpenAISse.keep_alive()) == []
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [{}, {"type": "nothing"}, {"type": ["x"]}, {"type": "text_delta"}, {"type": "text_delta", "text": 3}, [], None]
+    + [{"type": "usage", "input": True}, {"type": "finish", "reason": "x", "index": "0"}],
+)
+def test_what_is_no_event_is_refused(bad: Any) -> None:
+    with pytest.raises(ValueError, match=r"^[^\n]{10,200}$"):
+        event_from_dict(bad)
+
+
+# -- read back by the openai SDK
+
+
+def client(body: str) -> Any:
+    openai = pytest.importorskip("openai")
+    try:
+        import httpx2 as httpx
+    except ImportError:
+        import httpx  # type: ignore[no-redef,import-not-found,unused-ignore]
+    headers = {"content-type": "text/event-stream"}
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, headers=headers, content=body.encode()))
+    return openai.OpenAI(
+        api_key="none", base_url="http://127.0.0.1/v1", max_retries=0, http_client=httpx.Client(transport=transport)
+    )
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[str], Any]]:
+    clients = []
+
+    def make(body: str) -> Any:
+        clients.append(client(body))
+        return clients[-1]
+
+    yield make
+    for each in clients:
+        each.close()
+
+
+def test_the_sdk_reads_chat_completions(serve: Callable[[str], Any]) -> None:
+    chunks = list(serve(render(OpenAISse(), ANSWER)).chat.completions.create(model="m", messages=[], stream=True))
+    deltas = [chunk.choices[0].delta for chunk in chunks if chunk.choices]
+    result = fold(ANSWER)
+    assert "".join(delta.content or "" for delta in deltas) == result.text
+    assert "".join(getattr(delta, "reasoning_content", None) or "" for delta in deltas) == result.reasoning
+    assert [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices][-1] == "tool_calls"
+    usage = chunks[-1].usage
+    assert (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens) == (1, 2, 3)
+    assert usage.completion_tokens_details.reasoning_tokens == 1
+    assert {(chunk.id, chunk.model) for chunk in chunks} == {("resp_1", "m-1")}
+
+
+def test_the_sdk_s_own_helper_reads_chat_completions(serve: Callable[[str], Any]) -> None:
+    with serve(render(OpenAISse(), ANSWER)).chat.completions.stream(model="m", messages=[]) as stream:
+        final = stream.get_final_completion()
+    message = final.choices[0].message
+    assert message.content == fold(ANSWER).text
+    assert [(call.id, call.function.name, call.function.arguments) for call in message.tool_calls] == [
+        ("call_1", "look", '{"a":1}'),
+        ("call_2", "find", "{}"),
+    ]
+
+
+def test_the_sdk_s_own_helper_reads_responses(serve: Callable[[str], Any]) -> None:
+    with serve(render(OpenAISse("responses"), ANSWER)).responses.stream(model="m", input="x") as stream:
+        sequence = [event.sequence_number for event in stream if hasattr(event, "sequence_number")]
+        final = stream.get_final_response()
+    assert sequence == sorted(set(sequence))
+    assert (final.id, final.model, final.status) == ("resp_1", "m-1", "completed")
+    assert final.output_text == fold(ANSWER).text
+    assert [item.type for item in final.output] == ["reasoning", "message", "function_call", "function_call"]
+    assert final.output[0].summary[0].text == "let me think"
+    assert [(item.call_id, item.name, item.arguments) for item in final.output[2:]] == [
+        ("call_1", "look", '{"a":1}'),
+        ("call_2", "find", "{}"),
+    ]
+    assert (final.usage.input_tokens, final.usage.output_tokens, final.usage.total_tokens) == (1, 2, 3)
+
+
+def test_the_sdk_reads_completions(serve: Callable[[str], Any]) -> None:
+    chunks = list(serve(render(OpenAISse("completions"), ANSWER)).completions.create(model="m", prompt="", stream=True))
+    assert "".join(chunk.choices[0].text for chunk in chunks if chunk.choices) == fold(ANSWER).text
+    assert chunks[-1].usage.total_tokens == 3
+
+
+@pytest.mark.parametrize("api", ["chat", "completions", "responses"])
+def test_the_sdk_raises_where_the_answer_broke_off(serve: Callable[[str], Any], api: Any) -> None:
+    openai = pytest.importorskip("openai")
+    wire = OpenAISse(api)
+    body = wire.feed(TextDelta("half")) + wire.fail(StreamTruncated("sk-123"))
+    assert "[DONE]" not in body
+    assert "sk-123" not in body
+    calls = {
+        "chat": lambda it: it.chat.completions.create(model="m", messages=[], stream=True),
+        "completions": lambda it: it.completions.create(model="m", prompt="", stream=True),
+        "responses": lambda it: it.responses.create(model="m", input="x", stream=True),
+    }
+    with pytest.raises(openai.APIError, match="broke off"):
+        list(calls[api](serve(body)))
+
+
+@pytest.mark.parametrize("api", ["chat", "responses"])
+def test_nothing_is_invented(api: Any) -> None:
+    out = render(OpenAISse(api), [TextDelta("x")])
+    assert '"stop"' not in out
+    assert '"usage":{' not in out
+    assert ("[DONE]" in out) == (api == "chat")
+
+
+def test_a_cut_answer_is_an_incomplete_response() -> None:
+    last = items(render(OpenAISse("responses"), [TextDelta("x"), Finish("length")]))[-1]
+    assert last["type"] == "response.incomplete"
+    assert last["response"]["incomplete_details"] == {"reason": "max_output_tokens"}
+
+
+def test_a_tool_call_whose_name_comes_late_is_whole() -> None:
+    events: list[Event] = [ToolCallDelta(0, "c", None, '{"a'), ToolCallDelta(0, None, "f", '":1}'), TextDelta("x")]
+    items_ = items(render(OpenAISse("responses"), events))
+    calls = [item for item in items_[-1]["response"]["output"] if item["type"] == "function_call"]
+    assert [(call["call_id"], call["name"], call["arguments"]) for call in calls] == [("c", "f", '{"a":1}')]
+
+
+def test_an_api_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ValueError, match="chat, completions, responses"):
+        OpenAISse("messages")  # type: ignore[arg-type]
+
+
+# -- read back by our own decoders
+
+
+def ours(api: str, body: str) -> list[Event]:
+    from typestream.decode.chat import ChatDecoder
+    from typestream.decode.responses import ResponsesDecoder
+
+    decoder: Any = ChatDecoder() if api == "chat" else ResponsesDecoder()
+    return [event for item in items(body) for event in decoder.decode(item, item)] + decoder.end()
+
+
+SPOKEN = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=8)
+SIMPLE: st.SearchStrategy[Event] = st.one_of(
+    st.builds(TextDelta, SPOKEN), st.builds(ReasoningDelta, SPOKEN), st.builds(RefusalDelta, SPOKEN)
+)
+
+
+@pytest.mark.parametrize("api", ["chat", "responses"])
+@settings(max_examples=200)
+@given(parts=st.lists(SIMPLE, min_size=1, max_size=8), arguments=st.lists(SPOKEN, max_size=3))
+def test_our_decoders_read_it_back(api: Any, parts: list[Event], arguments: list[str]) -> None:
+    calls = [
+        each
+        for number, text in enumerate(arguments)
+        for each in (ToolCallDelta(number, f"id{number}", "tool"), ToolCallDelta(number, arguments=text))
+    ]
+    events: list[Event] = [Start("1", "m"), *parts, *calls, Finish("stop"), Usage(1, 2, 3)]
+    wanted, got = fold(events), fold(ours(api, render(OpenAISse(api), events)))
+    for name in ("text", "reasoning", "refusal", "tool_calls", "usage", "id", "model"):
+        assert getattr(got, name) == getattr(wanted, name), name

@@ -1,0 +1,196 @@
+"""What a model writes does nothing to a terminal, a file or a page; and all of it can be seen."""
+
+import io
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.render.escapes import CASES, Case, forbidden, in_order
+from typestream.errors import StreamTruncated
+from typestream.events import Citation, Event, ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta
+from typestream.render import JsonLines, Neutraliser, OpenAISse, Plain, Renderer, Sse, Terminal, neutralise, write
+from typestream.result import Result
+
+LONG = 400
+SHORT = [case for case in CASES if len(case.text) <= LONG]
+DIRTY = "ab \n\r\t\x00\x07\x1b[]0m;\x7f\x85\x9b\u202e\u2066\ud83d\ude00\udc00é漢"
+
+
+def name(case: Any) -> str:
+    return case.name if isinstance(case, Case) else ""
+
+
+def render(renderer: Renderer, events: list[Event]) -> str:
+    result = Result()
+    out = ""
+    for event in events:
+        result.add(event)
+        out += renderer.feed(event)
+    result.completion = "complete"
+    return out + renderer.finish(result)
+
+
+def cuts(text: str) -> Iterator[list[str]]:
+    """Whole, one character at a time, and in two at every character."""
+    yield list(text)
+    for at in range(1, len(text)):
+        yield [text[:at], text[at:]]
+
+
+def markdown(**options: Any) -> Callable[[], Renderer]:
+    def make() -> Renderer:
+        pytest.importorskip("rich")
+        from typestream.render import Markdown
+
+        return Markdown(**options)
+
+    return make
+
+
+LITERAL: list[Any] = [
+    pytest.param(Plain, TextDelta, id="plain"),
+    pytest.param(Terminal, TextDelta, id="terminal"),
+    pytest.param(Terminal, ReasoningDelta, id="terminal-reasoning"),
+    pytest.param(Terminal, RefusalDelta, id="terminal-refusal"),
+    pytest.param(lambda: Terminal(colour=True), TextDelta, id="terminal-colour"),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=name)
+def test_neutralise(case: Case) -> None:
+    out = neutralise(case.text)
+    assert forbidden(out) == []
+    assert in_order(case.must_show, out)
+    assert neutralise(out) == out
+    if case.benign:
+        assert out == case.text
+
+
+@given(st.text(DIRTY), st.lists(st.integers(0, 40)))
+def test_neutralising_does_not_depend_on_the_cut(text: str, at: list[int]) -> None:
+    edges = sorted({0, len(text), *(each for each in at if each <= len(text))})
+    safe = Neutraliser()
+    pieces = [safe.feed(text[a:b]) for a, b in zip(edges, edges[1:], strict=False)] + [safe.flush()]
+    assert "".join(pieces) == neutralise(text)
+
+
+@given(st.text(DIRTY))
+def test_nothing_is_swallowed(text: str) -> None:
+    """Each character is there: as it is, or as what stands for it."""
+    rest = text.replace("\r\n", "\n").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    out = neutralise(text)
+    for char in rest:
+        picture = neutralise(char)
+        assert out.startswith(picture)
+        out = out[len(picture) :]
+    assert out == ""
+
+
+def test_no_more_than_one_character_waits() -> None:
+    safe = Neutraliser()
+    assert [safe.feed(piece) for piece in ("a\r", "b", "\r", "\n", "\x1b", "[")] == ["a", "␍b", "", "\n", "␛", "["]
+
+
+@pytest.mark.parametrize("case", CASES, ids=name)
+@pytest.mark.parametrize(("make", "kind"), LITERAL)
+def test_every_renderer_shows_everything_and_does_nothing(make: Callable[[], Renderer], kind: Any, case: Case) -> None:
+    whole = render(make(), [kind(case.text)])
+    assert forbidden(whole) == []
+    assert in_order(case.must_show, whole)
+    if case.benign:
+        assert case.text in whole
+
+
+@pytest.mark.parametrize("case", SHORT, ids=name)
+@pytest.mark.parametrize(("make", "kind"), LITERAL)
+def test_the_output_does_not_depend_on_the_cut(make: Callable[[], Renderer], kind: Any, case: Case) -> None:
+    whole = render(make(), [kind(case.text)])
+    for pieces in cuts(case.text):
+        assert render(make(), [kind(piece) for piece in pieces]) == whole
+
+
+@pytest.mark.parametrize("case", CASES, ids=name)
+def test_the_terminal_neutralises_names_arguments_and_sources(case: Case) -> None:
+    events: list[Event] = [
+        ToolCallDelta(0, case.text, case.text, case.text),
+        Citation(case.text, case.text, case.text),
+    ]
+    assert forbidden(render(Terminal(), events)) == []
+    error = StreamTruncated(case.text)
+    assert forbidden(Terminal().fail(error)) == []
+
+
+@pytest.mark.parametrize("case", CASES, ids=name)
+def test_markdown_is_neutral_and_complete(case: Case) -> None:
+    out = render(markdown(width=200)(), [TextDelta(case.text)])
+    assert forbidden(out) == []
+    shown = "".join(out.split())
+    assert in_order(tuple("".join(each.split()) for each in case.must_show), shown)
+
+
+@pytest.mark.parametrize("case", [case for case in SHORT if len(case.text) <= 80], ids=name)
+def test_markdown_does_not_depend_on_the_cut(case: Case) -> None:
+    make = markdown(width=40)
+    whole = render(make(), [TextDelta(case.text)])
+    for pieces in cuts(case.text):
+        assert render(make(), [TextDelta(piece) for piece in pieces]) == whole
+
+
+_OWN_SEQUENCES = re.compile(r"\r|\x1b\[[0-9;]*[mAJ]")
+
+
+@pytest.mark.parametrize("case", SHORT, ids=name)
+def test_a_live_markdown_writes_no_sequence_but_its_own(case: Case) -> None:
+    out = render(markdown(width=40, live=True, colour=True)(), [TextDelta(char) for char in case.text])
+    assert forbidden(_OWN_SEQUENCES.sub("", out)) == []
+
+
+@pytest.mark.parametrize("case", SHORT, ids=name)
+@pytest.mark.parametrize("make", [Terminal, markdown(width=80, live=True)], ids=["terminal", "markdown"])
+def test_a_terminal_is_left_as_it_was(make: Callable[[], Renderer], case: Case) -> None:
+    pyte = pytest.importorskip("pyte")
+    replies: list[str] = []
+    screen = pyte.Screen(80, 24)
+    screen.write_process_input = replies.append
+    before = (screen.title, screen.icon_name, set(screen.mode), screen.cursor.attrs, screen.margins, screen.charset)
+    stream = pyte.Stream(screen)
+    out = render(make(), [TextDelta(char) for char in case.text])
+    stream.feed(out.replace("\n", "\r\n"))
+    after = (screen.title, screen.icon_name, set(screen.mode), screen.cursor.attrs, screen.margins, screen.charset)
+    assert after == before
+    assert not screen.cursor.hidden
+    assert replies == []
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+@pytest.mark.parametrize("make", [Plain, Terminal, lambda: Plain(raw=True)], ids=["plain", "terminal", "raw"])
+def test_any_encoding_can_be_written(make: Callable[[], Renderer], encoding: str) -> None:
+    for case in CASES:
+        file = io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="strict", newline="\n")
+        write(file, render(make(), [TextDelta(case.text)]))
+        shown = file.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]
+        assert in_order(tuple(each for each in case.must_show if each.isascii()), shown), case.name
+
+
+def test_raw_is_the_only_way_round() -> None:
+    assert render(Plain(raw=True), [TextDelta("\x1b[2J\r")]) == "\x1b[2J\r"
+
+
+@pytest.mark.parametrize("case", CASES, ids=name)
+@pytest.mark.parametrize("make", [JsonLines, Sse, OpenAISse, lambda: OpenAISse("responses")])
+def test_what_goes_to_programs_is_printable_ascii(make: Callable[[], Renderer], case: Case) -> None:
+    out = render(make(), [TextDelta(case.text), ToolCallDelta(0, case.text, case.text, case.text)])
+    assert out.isascii()
+    assert forbidden(out) == []
+
+
+@pytest.mark.parametrize("case", CASES, ids=name)
+def test_json_lines_say_the_text_itself(case: Case) -> None:
+    first, *_ = render(JsonLines(), [TextDelta(case.text)]).splitlines()
+    said = json.loads(first)["text"]
+    assert said == case.text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
