@@ -13,8 +13,8 @@ PERS: list[object] = ["grapheme", "word", "sentence", "line", "delta", re.compil
 CUT_BY_US = [per for per in PERS if per != "delta"]
 
 # what tears clusters, words and sentences when it is cut in the wrong place
-MARKS = "\u0301 \u200d \ufe0f 👩 🏽 🇫 🇷 क \u094d ष \u0600 \u0903 \u1100 \u1161 \u11ab 가 \ud83d \ude00".split(" ")
-UNSPACED = list("世界。，！」「“”…—ーｱส") + ["ว\u0e31", "ក"]
+MARKS = [*"\u0301\u200d\ufe0f👩🏽🇫🇷क\u094dष\u0600\u0903\u1100\u1161\u11ab가\ud83d\ude00"]
+UNSPACED = [*"世界。，！」「“”…—ーｱสក", "ว\u0e31"]
 SPACES = ["\r\n", " \u0301", "\x85", "\xa0", "\u3000", "\ufeff", "\u200b", "\x1c"]
 POINTS = ["Dr. ", "e.g. ", "3.14", "2. ", "U.S. "]
 AWKWARD = st.sampled_from([*"ab I.!?\n\r\t\"'()*,;1", *MARKS, *UNSPACED, *SPACES, *POINTS])
@@ -173,12 +173,19 @@ def test_a_word_goes_out_when_the_next_begins() -> None:
         ("今天好。我们去「真的？」然后！！ 好", ["今天好。", "我们去「真的？」", "然后！！ ", "好"]),
         ("no stop\nsame sentence\n\nNew one", ["no stop\nsame sentence\n\n", "New one"]),
         ("Windows\r\n\r\nNew", ["Windows\r\n\r\n", "New"]),
+        ("so  what\t\tnow", ["so  what\t\tnow"]),
+        ("什么！…好", ["什么！…", "好"]),
         ("क्या? हाँ। ठीक", ["क्या? ", "हाँ। ", "ठीक"]),
         ("  \n\n One. ", ["  \n\n One. "]),
     ],
 )
 def test_sentences(text: str, pieces: list[str]) -> None:
     assert cut("sentence", text) == pieces
+
+
+def test_how_far_a_sentence_looks_back_does_not_depend_on_the_cut() -> None:
+    text = "xA.B.C.D.E.F.G. Then"
+    assert cut("sentence", text) == cut("sentence", *text) == ["xA.B.C.D.E.F.G. ", "Then"]
 
 
 @pytest.mark.parametrize(
@@ -207,6 +214,7 @@ def test_a_line_goes_out_with_its_line_feed() -> None:
         ("_", "Hello_, world!", ["Hello_", ", world!"]),
         (".", "a👩\u200d👧b", ["a", "👩\u200d👧", "b"]),
         ("e", "ne\u0301e!", ["ne\u0301", "e", "!"]),  # through the grapheme in which the match ends
+        ("(?=x)", "xaxb", ["xa", "xb"]),
         (r"\b(?=x)", "ab x", ["ab ", "x"]),
     ],
 )

@@ -1,8 +1,8 @@
 """Unicode's own GraphemeBreakTest, whole and cut anywhere.
 
 `data/GraphemeBreakTest-17.0.0.txt` is Unicode's file as it is (licence beside it). The tables are those of the
-installed wcwidth, so what is expected is that of *its* Unicode version. Unicode 18.0 changed rule GB9c: a linker (virama) joins a
-consonant that follows even where no consonant stands before it, which turns four rows of this file around.
+installed wcwidth, so what is expected is that of *its* Unicode version. Unicode 18.0 changed rule GB9c: a linker
+(virama) joins a consonant that follows even where no consonant stands before it, which changes four rows of this file.
 """
 
 from itertools import combinations
@@ -15,7 +15,7 @@ from typestream.pacing._segment import segmenter
 
 TABLE = Path(__file__).parent / "data" / "GraphemeBreakTest-17.0.0.txt"
 INSTALLED = tuple(map(int, wcwidth.list_versions()[-1].split(".")[:2]))
-CHANGED_IN_18 = {
+CHANGED_IN_18: dict[tuple[str, ...], list[str]] = {
     ("\u094d", "\u0915"): ["\u094d\u0915"],
     ("\u094d\u0308", "\u0915"): ["\u094d\u0308\u0915"],
     ("a\u094d", "\u0924"): ["a\u094d\u0924"],

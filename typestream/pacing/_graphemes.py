@@ -90,8 +90,8 @@ class Joined:
     """Joins graphemes into longer pieces; a subclass says where a piece ends.
 
     `ends(next)` is asked before each grapheme and must not change anything; `took(grapheme)` then keeps the books.
-    A grapheme that is no white space must be judged by its first code point alone, since the rest may not be there yet,
-    and ASCII letters and digits all alike after each other: a run of them comes as one grapheme.
+    White space never ends a piece, and what is none must be judged by its first code point alone, since the rest may
+    not be there yet; ASCII letters and digits all alike after each other: a run of them comes as one grapheme.
     """
 
     limit: ClassVar[int] = 4096
@@ -118,7 +118,7 @@ class Joined:
         pieces: list[str] = []
         self._join(self._graphemes.feed_runs(text), pieces)
         ahead = self._graphemes.held
-        if ahead and self._piece and not ahead[0].isspace() and self.ends(ahead):
+        if ahead and self._piece and self.ends(ahead):
             pieces.append(self._take())
         return pieces
 
