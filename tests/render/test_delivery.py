@@ -105,7 +105,7 @@ def test_httpx_sse_reads_the_same() -> None:
     httpx_sse = pytest.importorskip("httpx_sse")
     decoder = httpx_sse._decoders.SSEDecoder()
     out = render(Sse(ids=True, retry=250), ANSWER)
-    found = [each for line in out.split("\n") if (each := decoder.decode(line)) is not None]
+    found = [each for line in out.splitlines() if (each := decoder.decode(line)) is not None]
     assert [json.loads(each.data) for each in found] == items(out)
     assert [each.id for each in found] == [str(number) for number in range(len(found))]
     assert found[0].retry == 250

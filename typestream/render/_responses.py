@@ -11,7 +11,6 @@ from typestream._json import jsonable
 from typestream.events import (
     Citation,
     Event,
-    Finish,
     ReasoningDelta,
     RefusalDelta,
     Start,
@@ -173,7 +172,7 @@ class ResponsesWire:
         part[field] = "".join(opened.pieces)
         opened.part, opened.pieces = None, []
         where = {**_at(opened), place: len(opened.parts) - 1}
-        more = {"logprobs": []} if part["type"] == "output_text" else {}
+        more: dict[str, Any] = {"logprobs": []} if part["type"] == "output_text" else {}
         outer = "response.reasoning_summary_part" if part["type"] == "summary_text" else "response.content_part"
         return [
             self._event(f"{name}.done", **where, **{field: part[field]}, **more),
@@ -198,7 +197,7 @@ class ResponsesWire:
         if opened.part is None or opened.part["type"] != "output_text":
             chunks += self._close_part(opened) + self._open_part(opened, "output_text")
         assert opened.part is not None
-        cited = {"type": "url_citation", "url": event.url, "title": event.title or ""}
+        cited: dict[str, Any] = {"type": "url_citation", "url": event.url, "title": event.title or ""}
         cited.update(start_index=event.start, end_index=event.end)
         opened.part["annotations"].append(cited)
         return [

@@ -15,7 +15,7 @@ _CUT = {"length": "cut at the length limit", "max_tokens": "cut at the length li
 
 
 def wants_colour(file: Any) -> bool:
-    """Whether to write colours to a file: a terminal that is not `dumb`, and `NO_COLOR` (https://no-color.org) unset."""
+    """Whether to write colours to a file: to a terminal that is not `dumb`, with `NO_COLOR` unset (https://no-color.org)."""
     isatty = getattr(file, "isatty", None)
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return False

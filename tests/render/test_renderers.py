@@ -1,0 +1,307 @@
+"""What a person sees: plain, at a terminal, as Markdown."""
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from typestream.errors import StreamTruncated
+from typestream.events import Citation, Event, Finish, ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta, Usage
+from typestream.render import JsonLines, Plain, Renderer, Sse, Terminal, attach, finished, write
+from typestream.result import Result
+
+DIM, PLAIN = "\x1b[2m", "\x1b[22m"
+
+
+def fold(events: list[Event], completion: Any = "complete") -> Result:
+    result = Result()
+    for event in events:
+        result.add(event)
+    result.completion = completion
+    return result
+
+
+def render(renderer: Renderer, *events: Event, completion: Any = "complete") -> str:
+    return "".join(map(renderer.feed, events)) + renderer.finish(fold(list(events), completion))
+
+
+class Tty(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("make", [Plain, Terminal, Sse, JsonLines])
+def test_the_shipped_ones_are_renderers(make: Callable[[], Any]) -> None:
+    assert isinstance(make(), Renderer)
+
+
+def test_plain_is_the_answer_and_nothing_else() -> None:
+    events = [ReasoningDelta("hm"), TextDelta("a"), TextDelta("other", 1), ToolCallDelta(0, "i", "n"), TextDelta("b")]
+    assert render(Plain(), *events, RefusalDelta("no")) == "abno"
+    assert render(Plain(index=1), *events) == "other"
+
+
+def test_terminal_without_colour() -> None:
+    out = render(
+        Terminal(),
+        ReasoningDelta("let me "),
+        ReasoningDelta("think"),
+        TextDelta("It is 42"),
+        Citation("https://x.example", "The source"),
+        TextDelta("."),
+        ToolCallDelta(0, "c", "look", '{"a":'),
+        ToolCallDelta(0, arguments="1}"),
+        ToolCallDelta(1, "d", "find", "{}"),
+        Usage(1),
+        Finish("tool_calls"),
+    )
+    assert out == (
+        "Thinking: let me think\n\nIt is 42[1].\n"
+        + '→ look {"a":1}\n→ find {}\n'
+        + "[1] The source https://x.example\n"
+    )
+
+
+def test_terminal_dims_reasoning_and_leaves_no_colour_behind_after_any_piece() -> None:
+    terminal = Terminal(colour=True)
+    assert terminal.feed(ReasoningDelta("hm")) == f"{DIM}Thinking: {PLAIN}{DIM}hm{PLAIN}"
+    assert terminal.feed(TextDelta("yes")) == "\n\nyes"
+
+
+def test_terminal_says_what_a_refusal_is() -> None:
+    assert render(Terminal(), RefusalDelta("I "), RefusalDelta("won't.")) == "Refused: I won't.\n"
+
+
+@pytest.mark.parametrize(
+    ("reason", "completion", "mark"),
+    [
+        ("stop", "complete", ""),
+        ("length", "complete", "[cut at the length limit]\n"),
+        ("content_filter", "complete", "[filtered]\n"),
+        ("stop", "incomplete", "[the answer broke off]\n"),
+    ],
+)
+def test_a_cut_answer_is_marked(reason: str, completion: str, mark: str) -> None:
+    assert render(Terminal(), TextDelta("half"), Finish(reason), completion=completion) == "half\n" + mark
+
+
+def test_an_error_is_marked() -> None:
+    terminal = Terminal()
+    terminal.feed(TextDelta("half"))
+    out = finished(terminal, fold([TextDelta("half")], "incomplete"), StreamTruncated("The source\nended."))
+    assert out == "\n[the answer broke off: StreamTruncated: The source ended.]\n"
+
+
+def test_a_renderer_without_fail_is_finished() -> None:
+    assert finished(Plain(), Result(), StreamTruncated("x")) == ""
+
+
+def test_colours_are_for_terminals_that_want_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    def coloured(file: Any, **options: Any) -> bool:
+        terminal = Terminal(**options)
+        attach(terminal, file)
+        return DIM in terminal.feed(ReasoningDelta("hm"))
+
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    assert coloured(Tty())
+    assert not coloured(io.StringIO())
+    assert not coloured(object())
+    assert coloured(io.StringIO(), colour=True)
+    assert not coloured(Tty(), colour=False)
+    monkeypatch.setenv("TERM", "dumb")
+    assert not coloured(Tty())
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not coloured(Tty())
+    assert DIM not in Terminal().feed(ReasoningDelta("hm"))
+    attach(Plain(), Tty())
+
+
+def test_write_flushes_and_escapes_what_an_encoding_cannot_say() -> None:
+    raw = io.BytesIO()
+    file = io.TextIOWrapper(raw, encoding="ascii", write_through=False)
+    write(file, "a–b␛")
+    assert raw.getvalue() == b"a\\u2013b\\u241b"
+
+    class Sink:
+        text = ""
+
+        def write(self, text: str) -> None:
+            self.text += text
+
+    sink = Sink()
+    write(sink, "x")
+    write(sink, "")
+    assert sink.text == "x"
+
+
+# -- Markdown
+
+rich = pytest.importorskip("rich")
+pyte = pytest.importorskip("pyte")
+
+TEXT = """# Title
+
+A paragraph with **bold** text, `code` and a [link](https://x.example/a),
+on two lines.
+
+- one
+- two
+  - nested
+
+1. first
+
+```python
+def f(x):
+
+    return x
+```
+
+| a | b |
+|---|---|
+| 1 | 2 |
+
+> a quote with 漢字 and 👩\u200d💻
+
+Setext
+------
+
+last words <b>html</b>"""
+
+
+def markdown(**options: Any) -> Any:
+    from typestream.render import Markdown
+
+    return Markdown(**options)
+
+
+def pieces(text: str, size: int) -> list[Event]:
+    return [TextDelta(text[at : at + size]) for at in range(0, len(text), size)]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 50])
+def test_markdown_to_a_file_does_not_depend_on_the_cut(size: int) -> None:
+    whole = render(markdown(width=60), TextDelta(TEXT))
+    assert render(markdown(width=60), *pieces(TEXT, size)) == whole
+    for word in ("Title", "bold", "(https://x.example/a)", "nested", "return x", "漢字", "Setext", "<b>html</b>"):
+        assert word in whole
+    assert "**" not in whole
+    assert "\x1b" not in whole
+
+
+@settings(max_examples=200)
+@given(
+    st.lists(st.sampled_from(["a", "b ", "\n", "\n\n", "- ", "# ", "```\n", "    ", "---\n", "> ", "1. ", "|", "*"]))
+)
+def test_markdown_blocks_are_the_same_however_they_come(parts: list[str]) -> None:
+    text = "".join(parts)
+    assert render(markdown(), *pieces(text, 1)) == render(markdown(), *([TextDelta(text)] if text else []))
+
+
+def test_a_block_appears_when_it_is_finished_and_only_once() -> None:
+    renderer = markdown()
+    assert renderer.feed(TextDelta("first *paragraph*\n")) == ""
+    assert renderer.feed(TextDelta("\nsecond\n")) == "first paragraph\n"
+    assert renderer.feed(TextDelta("\n# Th")) == ""
+    assert "first" not in renderer.finish(fold([]))
+
+
+def test_a_link_is_known_to_the_blocks_after_its_definition() -> None:
+    out = render(markdown(), *pieces("[x]: https://x.example/\n\nfirst\n\nsee [x]\n\nand [x] too", 1))
+    assert out.count("(https://x.example/)") == 2
+
+
+def screen_of(out: str, width: int, height: int) -> list[str]:
+    """All lines a terminal has shown in the end, those that scrolled away first."""
+    screen = pyte.HistoryScreen(width, height, history=1000, ratio=0.5)
+    stream = pyte.Stream(screen)
+    stream.feed(out.replace("\n", "\r\n"))
+    above = ["".join(line[x].data for x in range(width)) for line in screen.history.top]
+    lines = [line.rstrip() for line in [*above, *screen.display]]
+    while lines and not lines[-1]:
+        lines.pop()
+    return lines
+
+
+@pytest.mark.parametrize("width", [12, 40, 80])
+@pytest.mark.parametrize("size", [1, 5, 40])
+def test_a_live_screen_ends_up_like_the_file(width: int, size: int) -> None:
+    text = TEXT.replace("👩\u200d💻", "").replace("漢字", "kanji")
+    live = markdown(width=width, height=10, live=True)
+    wanted = render(markdown(width=width), TextDelta(text)).split("\n")
+    shown = screen_of(render(live, *pieces(text, size)), width, 10)
+    assert shown == [line.rstrip() for line in wanted[: len(shown)]]
+    assert len(shown) == len(wanted) - 1
+
+
+def test_wide_characters_are_not_cut() -> None:
+    out = render(markdown(width=7), TextDelta("漢字漢字漢字"))
+    assert out == "漢字漢\n字漢字\n"
+
+
+def test_an_open_block_is_seen_before_it_is_finished() -> None:
+    live = markdown(width=40, height=10, live=True)
+    out = live.feed(TextDelta("hel")) + live.feed(TextDelta("lo **wor"))
+    assert screen_of(out, 40, 10) == ["hello **wor"]
+    out += live.feed(TextDelta("ld**"))
+    assert screen_of(out, 40, 10) == ["hello world"]
+
+
+def test_a_window_that_shrinks_leaves_nothing_behind() -> None:
+    size = [40]
+    live = markdown(width=lambda: size[0], height=10, live=True)
+    before = live.feed(TextDelta("one two three four five six seven"))
+    size[0] = 20
+    after = live.feed(TextDelta(" eight"))
+    # The terminal has broken the one line of before into two; the cursor is in the second.
+    assert "\x1b[1A" in after
+    screen = pyte.Screen(20, 10)
+    pyte.Stream(screen).feed((before + after).replace("\n", "\r\n"))
+    assert [line.rstrip() for line in screen.display][:2] == ["one two three four", "five six seven eight"]
+
+
+def test_the_mark_of_a_cut_answer() -> None:
+    assert render(markdown(), TextDelta("half"), completion="incomplete") == "half\n[the answer broke off]\n"
+
+
+def test_attach_finds_out_about_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    live = markdown()
+    attach(live, Tty())
+    assert live.feed(TextDelta("x")) == "x"
+    plain = markdown()
+    attach(plain, io.StringIO())
+    assert plain.feed(TextDelta("x")) == ""
+
+
+def rendered(text: str, size: int, monkeypatch: pytest.MonkeyPatch) -> tuple[int, int]:
+    """How many characters are parsed, and how many are written, for a text that comes in small pieces."""
+    from typestream.render import _markdown
+
+    parsed = 0
+    parse = _markdown._PARSER.parse
+
+    def counted(text: str, env: Any = None) -> Any:
+        nonlocal parsed
+        parsed += len(text)
+        return parse(text, env)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_markdown._PARSER, "parse", counted)
+        out = render(markdown(width=80, height=30, live=True), *pieces(text, size))
+    return parsed, len(out)
+
+
+@pytest.mark.parametrize(
+    "block", ["word " * 60 + "\n\n", "word " * 12 + "\n", "- item " * 8 + "\n"], ids=["short", "paragraph", "list"]
+)
+def test_the_work_grows_with_the_text_and_no_faster(block: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    small, large = ((block * 999)[:length] for length in (1500, 6000))
+    (parsed_small, out_small), (parsed, out) = (rendered(text, 5, monkeypatch) for text in (small, large))
+    assert parsed < 6 * parsed_small
+    assert out < 6 * out_small
