@@ -1,5 +1,6 @@
 """A character cut in two halves is one character again, wherever it was cut."""
 
+import itertools
 from typing import Any
 
 import pytest
@@ -29,7 +30,7 @@ def _said(events: list[Any]) -> str:
 
 def _cut(text: str, cuts: list[int]) -> list[str]:
     places = sorted({min(cut, len(text)) for cut in cuts} | {0, len(text)})
-    return [text[a:b] for a, b in zip(places, places[1:], strict=False)]
+    return [text[a:b] for a, b in itertools.pairwise(places)]
 
 
 @pytest.mark.parametrize("make", MAKE)

@@ -47,8 +47,11 @@ class Base:
 
     A decoder of ours writes `record(item, raw, out)`, which adds to `out` what a dict or an object says."""
 
+    completion: Completion
+    ended: bool
+
     def __init__(self) -> None:
-        self.completion: Completion = "incomplete"
+        self.completion = "incomplete"
         self.ended = False
         self.opening = Opening()
         self._usage: Usage | None = None
@@ -78,6 +81,10 @@ class Base:
     def end(self) -> Decoded:
         """What was still held back, at the normal end of the source."""
         return []
+
+    def confirm(self) -> None:
+        """A marker was seen that says the answer is whole."""
+        self.completion = "complete"
 
     def count(self, usage: Usage | None, out: Decoded) -> None:
         """Say the counts if they are news. Nothing but zeros is no news once something was counted."""
@@ -139,7 +146,7 @@ class Calls:
         call.id, call.name = call.id or id, call.name or name
         if text:
             call.arguments.append(text)
-        out.append(ToolCallDelta(number, new_id, new_name, text, index, raw=raw))  # type: ignore[arg-type]
+        out.append(ToolCallDelta(number, new_id, new_name, text, index, raw=raw))
 
     def _find(self, at: Any, id: str | None, name: str | None) -> int | None:
         """The number of the call that a piece goes on with, None for a new one."""

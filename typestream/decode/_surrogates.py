@@ -33,7 +33,7 @@ def mend(text: str) -> str:
 
 
 def _content(event: Any) -> str:
-    return event.arguments if type(event) is ToolCallDelta else event.text  # type: ignore[no-any-return]
+    return event.arguments if type(event) is ToolCallDelta else event.text
 
 
 def _with(event: Any, content: str, logprobs: Any) -> Event:

@@ -16,7 +16,7 @@ from typestream.events import Citation, Finish, Other, ReasoningDelta, TextDelta
 
 __all__ = ("AnthropicDecoder",)
 
-_SILENT = frozenset("ping text thinking citation signature input_json compaction".split())
+_SILENT = frozenset(["ping", "text", "thinking", "citation", "signature", "input_json", "compaction"])
 
 
 class _Tool:
@@ -72,11 +72,11 @@ class AnthropicDecoder(Base):
         if (reason or kind == "message_stop") and self._tools:
             out += self.end()
         if reason:
-            self.completion = "complete"
+            self.confirm()
             out.append(Other("stop_reason", raw=raw) if self._finished else Finish(reason, raw=raw))
             self._finished = True
         if kind == "message_stop":
-            self.completion = "complete"
+            self.confirm()
         self.ended = self.ended or whole or kind == "message_stop"
 
     # -- blocks ----------------------------------------------------------------------------------------------------

@@ -16,12 +16,37 @@ __all__ = ("ChatDecoder", "citation")
 
 # Fields that say nothing to a reader, and those that have an event of their own.
 _TOP = frozenset(
-    "id object created model choices usage system_fingerprint service_tier obfuscation p role error citations".split()
+    [
+        "id",
+        "object",
+        "created",
+        "model",
+        "choices",
+        "usage",
+        "system_fingerprint",
+        "service_tier",
+        "obfuscation",
+        "p",
+        "role",
+        "error",
+        "citations",
+    ]
 )
-_CHOICE = frozenset("index delta message text finish_reason logprobs usage error seed".split())
+_CHOICE = frozenset(["index", "delta", "message", "text", "finish_reason", "logprobs", "usage", "error", "seed"])
 _THOUGHTS = ("reasoning_content", "reasoning", "reasoning_details", "thinking", "thinking_blocks", "reasoning_text")
 _DELTA = frozenset(_THOUGHTS) | frozenset(
-    "role content refusal tool_calls function_call annotations citations obfuscation parsed index".split()
+    [
+        "role",
+        "content",
+        "refusal",
+        "tool_calls",
+        "function_call",
+        "annotations",
+        "citations",
+        "obfuscation",
+        "parsed",
+        "index",
+    ]
 )
 _PLAIN_TOP = (_TOP - {"error", "citations"}) | {"moderation"}
 _PLAIN_CHOICE = frozenset(("index", "delta", "finish_reason", "logprobs"))
@@ -165,7 +190,7 @@ class ChatDecoder(Base):
             state.reason = reason
             out.append(Finish(reason, index, raw=raw))
             if all(choice.reason for choice in self._choices.values()):
-                self.completion = "complete"
+                self.confirm()
         elif reason != state.reason:
             out.append(Other("finish_reason", index, raw=raw))
 

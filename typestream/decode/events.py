@@ -24,7 +24,7 @@ class _Named(Base):
 
     def finish(self, reason: Any, raw: Any, out: Decoded) -> None:
         found = real(reason)
-        self.completion = "complete"
+        self.confirm()
         if found and not self._finished:
             self._finished = True
             out.append(Finish(found, raw=raw))
@@ -166,7 +166,7 @@ class InteractionsDecoder(_Named):
             out.append(Other(str(kind), raw=raw))
 
     def _count(self, counts: Any, raw: Any, out: Decoded) -> None:
-        names = ("input", "output", None, "cached", "thought")
-        found = [number(get(counts, f"total_{name}_tokens" if name else "total_tokens")) for name in names]
-        if any(count is not None for count in found[:3]):
-            self.count(Usage(*found, raw=raw), out)
+        names = ("input_", "output_", "", "cached_", "thought_")
+        given, output, total, cached, thoughts = (number(get(counts, f"total_{name}tokens")) for name in names)
+        if given is not None or output is not None or total is not None:
+            self.count(Usage(given, output, total, cached, thoughts, raw=raw), out)

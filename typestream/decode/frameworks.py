@@ -55,30 +55,39 @@ def wrapper_of(item: Any) -> _Pick | None:
 class WrappedDecoder:
     """Decodes what is in the wrapper; what has none is passed over, an error beside it is not."""
 
+    completion: Completion
+    ended: bool
+
     def __init__(self, pick: _Pick, choose: Callable[[Any], Decoder | None]) -> None:
+        self.completion = "incomplete"
+        self.ended = False
         self._pick = pick
         self._choose = choose
         self._inner: Decoder | None = None
 
-    @property
-    def completion(self) -> Completion:
-        return "incomplete" if self._inner is None else self._inner.completion
-
-    @property
-    def ended(self) -> bool:
-        return self._inner is not None and self._inner.ended
-
     def decode(self, item: Any, raw: Any) -> Decoded:
+        """The events of what is in the wrapper.
+
+        Raises:
+            ValueError: it holds text that is no JSON.
+            UnsupportedSource: it holds, as its first content, what no decoder knows.
+        """
         inner = self._pick(item) if is_record(item) else item
-        if inner is None or isinstance(inner, type):
+        if inner is None:
             error = server_error(item)
             return [] if error is None else [error]
         if self._inner is None:
             self._inner = self._choose(inner)
-        return [] if self._inner is None else self._inner.decode(inner, raw)
+        if self._inner is None:
+            return []
+        return self._after(self._inner, self._inner.decode(inner, raw))
 
     def end(self) -> Decoded:
-        return [] if self._inner is None else self._inner.end()
+        return [] if self._inner is None else self._after(self._inner, self._inner.end())
+
+    def _after(self, inner: Decoder, decoded: Decoded) -> Decoded:
+        self.completion, self.ended = inner.completion, inner.ended
+        return decoded
 
 
 class PydanticAIDecoder(Base):
@@ -123,7 +132,7 @@ class PydanticAIDecoder(Base):
             out.append(Other(what, raw=raw))
 
     def end(self) -> Decoded:
-        self.completion = "complete"
+        self.confirm()
         return []
 
 
@@ -182,12 +191,18 @@ class LangChainDecoder(Base):
     def _count(self, new: Usage | None, out: Decoded) -> None:
         old = self._usage
         if new is not None and old is not None:
-            names = ("input", "output", "total", "cached", "reasoning")
-            new = Usage(*(_add(getattr(old, name), getattr(new, name)) for name in names), raw=new._raw)  # type: ignore[attr-defined]
+            new = Usage(
+                _add(old.input, new.input),
+                _add(old.output, new.output),
+                _add(old.total, new.total),
+                _add(old.cached, new.cached),
+                _add(old.reasoning, new.reasoning),
+                raw=new._raw,  # type: ignore[attr-defined]
+            )
         self.count(new, out)
 
     def end(self) -> Decoded:
-        self.completion = "complete"
+        self.confirm()
         return []
 
 

@@ -50,7 +50,7 @@ class GeminiDecoder(Base):
             self._reasons[0] = blocked
             out.append(Finish(blocked, raw=raw))
         if self._reasons and all(self._reasons.values()):
-            self.completion = "complete"
+            self.confirm()
         error = server_error(item)
         if error is not None:
             out.append(error)
@@ -102,6 +102,6 @@ class GeminiDecoder(Base):
 
     def _usage_metadata(self, counts: Any, raw: Any, out: Decoded) -> None:
         names = ("prompt", "candidates", "total", "cached_content", "thoughts")
-        found = [number(either(counts, name + "_token_count")) for name in names]
-        if any(count is not None for count in found[:3]):
-            self.count(Usage(*found, raw=raw), out)
+        given, output, total, cached, thoughts = (number(either(counts, f"{name}_token_count")) for name in names)
+        if given is not None or output is not None or total is not None:
+            self.count(Usage(given, output, total, cached, thoughts, raw=raw), out)

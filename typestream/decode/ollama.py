@@ -58,5 +58,5 @@ class OllamaDecoder(Base):
         reason = real(get(item, "done_reason"))
         if reason:
             out.append(Finish(reason, raw=raw))
-        self.completion = "complete"
+        self.confirm()
         self.ended = True

@@ -298,7 +298,7 @@ class ResponsesDecoder(Base):
         if error is not None or status == "failed" or kind == "response.failed":
             out.append(error or StreamServerError("the response failed", body=get(response, "error")))
             return
-        self.completion = "complete"
+        self.confirm()
         reason = string(get(get(response, "incomplete_details"), "reason"))
         reason = reason or status or (str(kind).rpartition(".")[2] if kind in _END else None)
         if reason:

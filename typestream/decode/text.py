@@ -18,8 +18,11 @@ BYTES = (bytes, bytearray, memoryview)
 class TextDecoder:
     """Strings and bytes, also by turns. None and empty pieces are passed over."""
 
+    completion: Completion
+    ended: bool
+
     def __init__(self) -> None:
-        self.completion: Completion = "incomplete"
+        self.completion = "incomplete"
         self.ended = False
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
         self._started = False
@@ -55,8 +58,11 @@ class TextDecoder:
 class EventDecoder:
     """Events of ours pass through as they are."""
 
+    completion: Completion
+    ended: bool
+
     def __init__(self) -> None:
-        self.completion: Completion = "incomplete"
+        self.completion = "incomplete"
         self.ended = False
 
     def decode(self, item: Any, raw: Any) -> Decoded:

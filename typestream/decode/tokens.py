@@ -89,10 +89,10 @@ class TokenDecoder(Base):
             self.count(Usage(given, output, total, raw=raw), out)
         if reason and reason not in shape.running and not self._finished:
             self._finished = True
-            self.completion = "complete"
+            self.confirm()
             out.append(Finish(reason, raw=raw))
         if done:
-            self.completion = "complete"
+            self.confirm()
         error = server_error(item) if not is_record(text) else None
         if error is not None:
             out.append(error)
@@ -100,5 +100,5 @@ class TokenDecoder(Base):
 
     def end(self) -> Decoded:
         if self._shape.done is None and self._shape.reason is None:
-            self.completion = "complete"
+            self.confirm()
         return []

@@ -1,0 +1,321 @@
+"""The rules for chunks beyond the catalogue: one short stream each."""
+
+from typing import Any
+
+import pytest
+
+from tests.decode.data import as_object
+from tests.decode.fold import fold, values
+from typestream.decode import choose
+from typestream.events import Citation, Finish, Other, Start, TextDelta, Usage
+
+
+def chunk(content: Any = None, reason: Any = None, index: int = 0, **more: Any) -> dict[str, Any]:
+    extra = {name: more.pop(name) for name in list(more) if name in ("usage", "citations", "error", "x", "id", "model")}
+    delta = more if content is None else {"content": content, **more}
+    return {"id": "c", "model": "m", "choices": [{"index": index, "delta": delta, "finish_reason": reason}], **extra}
+
+
+def tool(*calls: dict[str, Any]) -> dict[str, Any]:
+    return chunk(tool_calls=list(calls))
+
+
+def call(name: Any = None, args: Any = None, id: Any = None, index: Any = None) -> dict[str, Any]:
+    return {"id": id, "index": index, "function": {"name": name, "arguments": args}}
+
+
+# -- chat
+
+
+def test_start_comes_once_and_late_names_are_not_lost() -> None:
+    items: list[Any] = [{"choices": [{"delta": {"content": "a"}}]}, chunk("b"), chunk("c", "stop")]
+    assert fold(items).starts() == [Start(None, None), Start("c", "m")]
+    assert fold([chunk("a"), chunk("b", "stop")]).starts() == [Start("c", "m")]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "expect"),
+    [
+        ([call("f", "{}"), call("f", "{}")], [(None, "f", "{}"), (None, "f", "{}")]),
+        ([call("f", "{"), call(None, "}")], [(None, "f", "{}")]),
+        ([call("f", "{}", "1"), call("g", "{}", "2")], [("1", "f", "{}"), ("2", "g", "{}")]),
+        ([call("f", "", "1"), call(None, "{}", "1")], [("1", "f", "{}")]),
+        ([call("f", "{", "1", 0), call("f", "}", "1", 0)], [("1", "f", "{}")]),
+        ([call("f", "{}", "1", 0), call("f", "{}", "1", 0)], [("1", "f", "{}")]),
+        ([call("f", "{}", None, 0), call("g", "{}", None, 0)], [(None, "f", "{}"), (None, "g", "{}")]),
+        ([call("f", "", "1", 0), call(None, "{", "other", 0), call(None, "}", "", 0)], [("1", "f", "{}")]),
+        ([call("f", "{", "1", 0), call("g", "{", "2", 1), call(None, "}", None, 0), call(None, "}", None, 1)],
+         [("1", "f", "{}"), ("2", "g", "{}")]),
+        ([call("f", "{}", "1", 5), call("g", "[]", "2", 3)], [("1", "f", "{}"), ("2", "g", "[]")]),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("together", [False, True])
+def test_which_call_a_piece_belongs_to(pieces: list[Any], expect: list[Any], together: bool) -> None:
+    items = [tool(*pieces)] if together else [tool(piece) for piece in pieces]
+    found = fold([*items, chunk(reason="tool_calls")]).calls()
+    assert [(one["id"], one["name"], one["arguments"]) for one in found] == expect
+
+
+def test_text_after_stop_counts_only_if_it_finishes_again() -> None:
+    folded = fold([chunk("a"), chunk(reason="stop"), chunk("junk")])
+    assert folded.text() == "a"
+    assert folded.events[-1] == Other("after_finish")
+    assert folded.completion == "complete"
+    assert fold([chunk("a"), chunk(reason="stop"), chunk("b"), chunk(reason="stop")]).text() == "ab"
+    assert fold([chunk("a", "stop"), chunk("b", "stop")]).text() == "ab"
+
+
+def test_a_choice_that_was_begun_must_finish() -> None:
+    assert fold([chunk("a"), chunk("x", index=1), chunk(reason="stop")]).completion == "incomplete"
+    assert fold([chunk("a"), chunk("x", index=1), chunk(reason="stop"), "[DONE]"]).completion == "unconfirmed"
+
+
+def test_another_finish_reason_is_told() -> None:
+    folded = fold([chunk("a", "length"), chunk(reason="stop")])
+    assert folded.finish() == "length"
+    assert Other("finish_reason") in folded.events
+
+
+@pytest.mark.parametrize("junk", [None, "", "x", 42, 1.5, True, [], {}, [None], b"x"])
+def test_junk_between_chunks_is_harmless(junk: Any) -> None:
+    folded = fold([chunk("a"), junk, chunk("b", "stop")])
+    assert (folded.text(), folded.completion, folded.error) == ("ab", "complete", None)
+
+
+def test_usage_counts_when_it_changes_and_zeros_do_not_undo_it() -> None:
+    counts = {"prompt_tokens": 1, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 1}}
+    zeros = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+    folded = fold([chunk("a", usage=counts), chunk("b", usage=counts), chunk(reason="stop", usage=zeros)])
+    assert [event for event in folded.events if type(event) is Usage] == [Usage(1, 2, 3, 1, None)]
+
+
+def test_citations_and_extras_once() -> None:
+    more: dict[str, Any] = {"citations": ["https://a"], "x": 1}
+    note = {
+        "type": "url_citation",
+        "url_citation": {"url": "https://b", "title": "B", "start_index": 0, "end_index": 1},
+    }
+    folded = fold([chunk("a", **more), chunk("b", annotations=[note], **more), chunk(reason="stop", **more)])
+    found = [event for event in folded.events if type(event) is Citation]
+    assert found == [Citation("https://a"), Citation("https://b", "B", None, 0, 1)]
+    assert folded.events.count(Other("x")) == 1
+
+
+def test_log_probabilities_of_a_token_without_text_go_with_the_next() -> None:
+    first, second = chunk("", role="assistant"), chunk("é")
+    first["choices"][0]["logprobs"] = {"content": [{"token": "\\xc3"}]}
+    second["choices"][0]["logprobs"] = {"content": [{"token": "\\xa9"}]}
+    (delta,) = (event for event in fold([first, second]).events if type(event) is TextDelta)
+    assert [entry["token"] for entry in delta.logprobs] == ["\\xc3", "\\xa9"]
+
+
+def test_log_probabilities_of_a_legacy_completion() -> None:
+    logprobs = {"tokens": ["a", "b"], "token_logprobs": [-1, -2], "top_logprobs": None}
+    item = {"object": "text_completion", "choices": [{"text": "ab", "logprobs": logprobs, "finish_reason": "stop"}]}
+    (delta,) = (event for event in fold([item]).events if type(event) is TextDelta)
+    assert [(entry["token"], entry["logprob"]) for entry in delta.logprobs] == [("a", -1), ("b", -2)]
+
+
+def test_a_whole_message_after_its_deltas_is_a_repetition() -> None:
+    whole = {"choices": [{"index": 0, "message": {"content": "ab"}, "finish_reason": "stop"}]}
+    assert fold([chunk("a"), chunk("b"), whole]).text() == "ab"
+
+
+# -- errors
+
+
+@pytest.mark.parametrize(
+    ("item", "message", "code"),
+    [
+        ({"error": {"message": "m", "code": 5}}, "m", 5),
+        ({"error": "m"}, "m", None),
+        ({"error": {"error": {"message": "m", "code": "c"}}}, "m", "c"),
+        ({"error": [{"message": "m"}, {"message": "n"}]}, "m; n", None),
+        ({"error": True, "message": "m", "code": 5}, "m", 5),
+        ({"errors": [{"message": "m", "code": 7}]}, "m", 7),
+        ({"object": "error", "message": "m", "code": 40303}, "m", 40303),
+        ({"detail": "m"}, "m", None),
+        ({"detail": [{"loc": ["body"], "msg": "m"}]}, "m", None),
+        ({"type": "error", "message": "m", "code": "c"}, "m", "c"),
+        ({"message": "m", "code": 5}, "m", 5),
+        ([{"error": {"message": "m", "code": 503, "status": "UNAVAILABLE"}}], "m", 503),
+        ({"choices": [{"error": {"message": "m", "code": 502}, "finish_reason": "error"}]}, "m", 502),
+        ({"x_groq": {"error": "m"}, "choices": []}, "m", None),
+    ],
+)
+@pytest.mark.parametrize("form", [lambda item: item, as_object])
+def test_every_form_of_an_error(item: Any, message: str, code: Any, form: Any) -> None:
+    for items in ([form(item)], [chunk("par"), form(item)]):
+        folded = fold(items)
+        assert folded.text() == ("par" if len(items) == 2 else "")
+        assert folded.error is not None
+        assert (str(folded.error), getattr(folded.error, "code", None)) == (message, code)
+
+
+@pytest.mark.parametrize("error", [None, "", {}, [], False, 0])
+def test_no_error_is_no_error(error: Any) -> None:
+    assert fold([chunk("a", error=error), chunk("b", "stop", error=error)]).error is None
+
+
+# -- Responses
+
+
+def delta(text: str, **more: Any) -> dict[str, Any]:
+    return {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": text, **more}
+
+
+def finished(text: str, kind: str = "response.completed", **more: Any) -> dict[str, Any]:
+    output = [{"type": "message", "content": [{"type": "output_text", "text": text}]}]
+    return {"type": kind, "response": {"status": kind.partition(".")[2], "output": output, **more}}
+
+
+CREATED = {"type": "response.created", "response": {"id": "r", "model": "m"}}
+
+
+def test_done_fills_what_the_deltas_left_out() -> None:
+    done = {"type": "response.output_text.done", "output_index": 0, "content_index": 0, "text": "Hello"}
+    assert fold([CREATED, delta("Hel"), done, done, finished("Hello")]).text() == "Hello"
+    assert fold([CREATED, delta("Hel"), finished("Hello")]).text() == "Hello"
+    assert fold([CREATED, done, finished("Hello")]).text() == "Hello"
+
+
+def test_what_cannot_be_reconciled_is_told() -> None:
+    folded = fold([CREATED, delta("other"), finished("Hello")])
+    assert folded.text() == "other"
+    assert Other("output") in folded.events
+
+
+def test_a_resumed_stream_is_whole_or_what_came_of_it() -> None:
+    assert fold([delta("l"), delta("o"), finished("Hello")]).text() == "Hello"
+    assert fold([delta("l"), delta("o")]).text() == "lo"
+    assert fold([delta("lo"), {"type": "error", "message": "boom", "sequence_number": 9}]).text() == "lo"
+    args = {"type": "response.function_call_arguments.delta", "output_index": 0, "delta": "1}"}
+    item = {"type": "function_call", "call_id": "c", "name": "f", "arguments": '{"a":1}'}
+    end = {"type": "response.completed", "response": {"status": "completed", "output": [item]}}
+    assert fold([args, end]).calls() == [{"id": "c", "name": "f", "arguments": '{"a":1}'}]
+
+
+def test_a_failed_response_is_an_error_with_its_text() -> None:
+    folded = fold([CREATED, delta("par"), finished("part", "response.failed", error={"code": "c", "message": "m"})])
+    assert folded.text() == "part"
+    assert folded.error is not None
+    assert (str(folded.error), getattr(folded.error, "code", None)) == ("m", "c")
+    assert folded.completion == "incomplete"
+
+
+def test_nothing_is_read_after_the_terminal_event() -> None:
+    assert fold([CREATED, delta("a"), finished("a"), delta("junk")]).text() == "a"
+
+
+def test_every_event_type_of_the_sdk_is_known_or_told() -> None:
+    from typing import get_args
+
+    from openai.types.responses.response_stream_event import ResponseStreamEvent
+
+    for kind in (
+        get_args(cls.model_fields["type"].annotation)[0] for cls in get_args(get_args(ResponseStreamEvent)[0])
+    ):
+        decoder = choose(CREATED)
+        assert decoder is not None
+        decoder.decode(CREATED, None)
+        for event in decoder.decode({"type": kind}, None):
+            if type(event) is Other:
+                assert event.kind == kind
+
+
+# -- others
+
+
+def test_anthropic_errors_have_their_type_for_a_code() -> None:
+    folded = fold([{"type": "message_start", "message": {"id": "m"}},
+                   {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}])  # fmt: skip
+    assert folded.error is not None
+    assert (str(folded.error), getattr(folded.error, "code", None)) == ("Overloaded", "overloaded_error")
+
+
+OTHERS: dict[str, tuple[list[Any], str, list[Any]]] = {
+    "cohere": (
+        [
+            {"type": "message-start", "id": "1", "delta": {"message": {"role": "assistant"}}},
+            {"type": "content-delta", "index": 0, "delta": {"message": {"content": {"text": "Hi"}}}},
+            {"type": "tool-call-start", "index": 0,
+             "delta": {"message": {"tool_calls": {"id": "t", "function": {"name": "f", "arguments": ""}}}}},
+            {"type": "tool-call-delta", "index": 0,
+             "delta": {"message": {"tool_calls": {"function": {"arguments": '{"a":1}'}}}}},
+            {"type": "message-end", "delta": {"finish_reason": "COMPLETE", "usage": {"tokens": {"input_tokens": 1}}}},
+        ],
+        "COMPLETE",
+        [("t", "f", {"a": 1})],
+    ),
+    "bedrock": (
+        [
+            {"messageStart": {"role": "assistant"}},
+            {"contentBlockDelta": {"contentBlockIndex": 0, "delta": {"text": "Hi"}}},
+            {"contentBlockStart": {"contentBlockIndex": 1, "start": {"toolUse": {"toolUseId": "t", "name": "f"}}}},
+            {"contentBlockDelta": {"contentBlockIndex": 1, "delta": {"toolUse": {"input": '{"a":1}'}}}},
+            {"messageStop": {"stopReason": "tool_use"}},
+            {"metadata": {"usage": {"inputTokens": 1, "outputTokens": 2, "totalTokens": 3}}},
+        ],
+        "tool_use",
+        [("t", "f", {"a": 1})],
+    ),
+    "gemini": (
+        [
+            {"candidates": [{"content": {"parts": [{"text": "Hi"}]}}]},
+            {"candidates": [{"content": {"parts": [{"functionCall": {"id": "t", "name": "f", "args": {"a": 1}}}]},
+                             "finishReason": "STOP"}]},
+        ],
+        "STOP",
+        [("t", "f", {"a": 1})],
+    ),
+    "ollama": (
+        [
+            {"model": "m", "message": {"content": "Hi"}, "done": False},
+            {"model": "m", "message": {"tool_calls": [{"function": {"name": "f", "arguments": {"a": 1}}}]},
+             "done": True, "done_reason": "stop"},
+        ],
+        "stop",
+        [(None, "f", {"a": 1})],
+    ),
+    "langchain": (
+        [
+            ({"type": "AIMessageChunk", "content": "H"}, {"langgraph_node": "x"}),
+            {"type": "AIMessageChunk", "content": [{"type": "text", "text": "i"}],
+             "tool_call_chunks": [{"index": 0, "id": "t", "name": "f", "args": '{"a":'}]},
+            {"type": "AIMessageChunk", "content": "", "tool_call_chunks": [{"index": 0, "args": "1}"}],
+             "response_metadata": {"finish_reason": "stop"}},
+        ],
+        "stop",
+        [("t", "f", {"a": 1})],
+    ),
+    "tgi": (
+        [
+            {"token": {"text": "H", "special": False}},
+            {"token": {"text": "i", "special": False}},
+            {"token": {"text": "</s>", "special": True}, "generated_text": "Hi",
+             "details": {"finish_reason": "eos_token"}},
+        ],
+        "eos_token",
+        [],
+    ),
+    "llama.cpp": ([{"content": "Hi", "stop": False}, {"content": "", "stop": True, "stop_type": "eos"}], "eos", []),
+    "sse library": (
+        [{"event": "message", "data": '{"choices":[{"delta":{"content":"Hi"}}]}'}, {"data": ""},
+         {"data": '{"choices":[{"delta":{},"finish_reason":"stop"}]}'}, {"data": "[DONE]"}],
+        "stop",
+        [],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("form", [lambda item: item, as_object])
+def test_other_formats(name: str, form: Any) -> None:
+    items, reason, calls = OTHERS[name]
+    folded = fold(tuple(map(form, item)) if isinstance(item, tuple) else form(item) for item in items)
+    assert folded.error is None
+    assert folded.text() == "Hi"
+    assert Finish(reason) in folded.events
+    assert [(one["id"], one["name"], values(one["arguments"])) for one in folded.calls()] == calls
+    assert folded.completion == "complete"
+    assert len(folded.starts()) == 1
