@@ -1,0 +1,143 @@
+"""`typestream demo`: the same answer three times, each by its own source."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import IO, Any, NamedTuple, Protocol, cast
+
+import typestream
+from typestream import TokenStream
+from typestream._demo.ask import turn
+from typestream._demo.ngram import load
+from typestream.pacing import Pacing
+from typestream.render import Plain, Terminal
+from typestream.result import Result
+
+__all__ = ("show",)
+
+_MODEL = "pride-4gram"
+_MAX_TOKENS = 160
+_SEED = 54
+_TEMPERATURE = 0.6
+
+
+class _Screen(Protocol):
+    def isatty(self) -> bool: ...
+
+    def write(self, text: str, /) -> int: ...
+
+    def flush(self) -> None: ...
+
+    def line(self, text: str) -> None: ...
+
+
+class _Endpoint(NamedTuple):
+    """Where the live stream comes from: the SDK's client, what to ask for, and where that is, for people."""
+
+    client: Any
+    request: dict[str, Any]
+    where: str
+
+
+def show(
+    screen: _Screen,
+    *,
+    model: str | None,
+    prompt: str,
+    policy: Pacing,
+    fast: bool,
+    max_tokens: int | None,
+    seed: int | None,
+    temperature: float | None,
+) -> None:
+    """Show the three answers, then a line of timing for each.
+
+    Raises:
+        StreamError: the endpoint failed.
+        ValueError: offline, and another model was asked for than the one there is.
+    """
+    asked = {"max_tokens": max_tokens, "seed": seed, "temperature": temperature}
+    remote = _configured()
+    options: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+    own: dict[str, Any] = {"max_tokens": _MAX_TOKENS, "seed": _SEED, "temperature": _TEMPERATURE, **options}
+    lines: list[str] = []
+
+    def play(title: str, about: str, make: Callable[[], TokenStream]) -> Result:
+        screen.line(f"[{title}] {about}\n")
+        start = time.monotonic()
+        stream = make()
+        asking = time.monotonic() - start  # until the endpoint has begun to answer
+        renderer = Terminal() if screen.isatty() else Plain()
+        with stream.paced(policy):
+            result = stream.render(renderer, cast(IO[str], screen))
+        screen.line("")
+        lines.append(f"{title:8}{_timing(result, asking)}")
+        return result
+
+    with _remote(model, options) if remote else _local(model, own, fast) as (client, request, where):
+        body = {"messages": [{"role": "user", "content": prompt}], "stream_options": {"include_usage": True}, **request}
+
+        def ask() -> Any:
+            return client.chat.completions.create(stream=True, **body)
+
+        about = f"{request['model']} at {where}, through the openai SDK"
+        live = play("live", about, lambda: typestream.stream(ask))
+    play("replay", "the complete response, once more", lambda: typestream.replay(live.to_openai()))
+    step = load().step(turn(prompt), temperature=own["temperature"], seed=own["seed"])
+    about = f"{_MODEL} in this process, token by token"
+    play("local", about, lambda: typestream.generate(step, max_tokens=own["max_tokens"]))
+    for line in lines:
+        screen.line(line)
+
+
+def _timing(result: Result, asking: float) -> str:
+    timing = result.timing
+    first, rate = timing.first_token, timing.tokens_per_second
+    came = "nothing came" if first is None else f"first token after {asking + first:.3f} s"
+    speed = "all at once" if rate is None else f"{rate:.1f} tokens/s"
+    return f"{came}, {speed}, shown {timing.lag_mean:.3f} s after it came, {timing.lag_max:.3f} s at most"
+
+
+def _configured() -> bool:
+    return bool(os.environ.get("OPENAI_BASE_URL") or os.environ.get("OPENAI_API_KEY"))
+
+
+@contextmanager
+def _remote(model: str | None, options: dict[str, Any]) -> Iterator[_Endpoint]:
+    """The endpoint that the environment names; sent is what the user asked for, no more: models differ in what they
+    take."""
+    from openai import OpenAI
+
+    from typestream._failures import failure
+
+    key = os.environ.get("OPENAI_API_KEY") or "none"
+    with OpenAI(base_url=os.environ.get("OPENAI_BASE_URL") or None, api_key=key, max_retries=0) as client:
+        request = dict(options)
+        if client.base_url.host == "api.openai.com" and "max_tokens" in request:
+            request["max_completion_tokens"] = request.pop("max_tokens")
+        try:
+            request["model"] = model or client.models.list().data[0].id
+        except IndexError:
+            raise ValueError(f"{client.base_url} lists no model; name one with --model.") from None
+        except Exception as error:
+            raise failure(error, wire=True) from error
+        yield _Endpoint(client, request, str(client.base_url).rstrip("/"))
+
+
+@contextmanager
+def _local(model: str | None, options: dict[str, Any], fast: bool) -> Iterator[_Endpoint]:
+    """The demo's own server, on loopback."""
+    if model not in (None, _MODEL):
+        raise ValueError(
+            f"there is no model {model!r} here; set OPENAI_BASE_URL or OPENAI_API_KEY to reach it, or use {_MODEL}."
+        )
+    from openai import OpenAI
+
+    from typestream._demo.server import DemoServer
+
+    with (
+        DemoServer(interval=0.0 if fast else 0.02, name=_MODEL) as server,
+        OpenAI(base_url=server.base_url, api_key="none", max_retries=0) as client,
+    ):
+        yield _Endpoint(client, {"model": _MODEL, **options}, server.base_url)

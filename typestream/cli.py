@@ -1,0 +1,288 @@
+"""The command line: `demo`, `pipe` and `play`.
+
+Rules: exit code 0 when all was shown, 1 when the source failed, 2 for a bad command, 130 after Ctrl-C, 141 when whoever
+read the output has left; what went wrong is one sentence on standard error; what a model wrote never controls the
+terminal. What costs import time is imported by the command that needs it.
+"""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any, NoReturn, cast
+
+import typestream
+from typestream import pacing
+from typestream.errors import StreamError
+from typestream.events import Event
+from typestream.pacing import Instant, Pacing, Smooth, Steady
+
+__all__ = ("CommandError", "Screen", "main", "pace", "paced_for")
+
+_PACES = "instant, smooth:0.4 (seconds of lag), steady:40 (a second), typist:240 (words a minute)"
+_UNITS = ("grapheme", "word", "sentence", "line", "delta")
+
+
+class CommandError(Exception):
+    """What was asked cannot be done; the message is for the user."""
+
+
+class Screen:
+    """Standard output, and whether the cursor stands at the beginning of a line."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+        self._last = "\n"
+        self.encoding = getattr(file, "encoding", None)
+
+    def isatty(self) -> bool:
+        return self._file.isatty()
+
+    def write(self, text: str) -> int:
+        self._file.write(text)
+        self._last = text[-1:] or self._last
+        return len(text)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def line(self, text: str) -> None:
+        """A line of our own, on a line of its own."""
+        from typestream.render import write
+
+        write(self, ("" if self._last == "\n" else "\n") + text + "\n")
+
+    def fresh(self) -> None:
+        """Put a terminal's cursor at the beginning of a line."""
+        if self._last != "\n" and self.isatty():
+            self.write("\n")
+            self.flush()
+
+
+def pace(text: str) -> Pacing:
+    """The policy that a `--pace` names: `NAME[:NUMBER][/UNIT]`, such as `instant`, `smooth`, `smooth:0.3`, `steady:40`,
+    `steady:12/word`, `typist:300`. Raises argparse.ArgumentTypeError."""
+    name, _, rest = text.partition(":")
+    number, _, unit = rest.partition("/")
+    if not rest:
+        name, _, unit = name.partition("/")
+    makers: dict[str, tuple[Any, str]] = {
+        "instant": (Instant, ""),
+        "smooth": (Smooth, "max_lag"),
+        "steady": (Steady, "rate"),
+        "typist": (getattr(pacing, "Typist", None), "wpm"),
+    }
+    policy, parameter = makers.get(name, (None, ""))
+    if policy is None or (unit and unit not in _UNITS) or (name == "instant" and text != name):
+        raise argparse.ArgumentTypeError(f"{text!r} is no pace; there are {_PACES}, and units such as steady:12/word")
+    options: dict[str, Any] = {"per": unit} if unit else {}
+    try:
+        if number:
+            options[parameter] = float(number)
+        made: Pacing = policy(**options)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} needs a positive number after the colon") from None
+    return made
+
+
+def paced_for(screen: Any, asked: Pacing | None, default: Pacing) -> Pacing:
+    """The one place that decides to bypass pacing: where nobody watches (no terminal, `CI`), or does not want to see
+    things move (`NO_MOTION`), unless a pace was asked for."""
+    if asked is not None:
+        return asked
+    unwatched = not screen.isatty() or any(os.environ.get(name, "") not in ("", "0") for name in ("CI", "NO_MOTION"))
+    return Instant() if unwatched else default
+
+
+def _demo(args: argparse.Namespace, screen: Screen) -> None:
+    from typestream._demo.show import show
+
+    show(
+        screen,
+        model=args.model,
+        prompt=args.prompt,
+        policy=Instant() if args.fast else paced_for(screen, args.pace, Steady(120.0)),
+        fast=args.fast,
+        max_tokens=args.max_tokens,
+        seed=args.seed,
+        temperature=args.temperature,
+    )
+
+
+def _pipe(args: argparse.Namespace, screen: Screen) -> None:
+    stream = typestream.stream(_Input(), require=None)
+    _type(stream.paced(paced_for(screen, args.pace, Smooth())), screen, args.raw)
+
+
+def _play(args: argparse.Namespace, screen: Screen) -> None:
+    from typestream.sources.recording import Recording
+
+    complete = _load(args.file)
+    recorded = isinstance(complete, Recording)
+    if args.speed is not None and not recorded:
+        raise CommandError(f"--speed is for recordings, and {args.file} is none; use --pace.")
+    speed = args.speed
+    if recorded and speed is None and args.pace is None and not isinstance(paced_for(screen, None, Smooth()), Instant):
+        speed = 1.0
+    if isinstance(complete, Recording) and speed is not None:
+        stream = typestream.stream(_Timed(complete, speed)).paced(args.pace or Instant())
+    else:
+        stream = typestream.replay(complete).paced(paced_for(screen, args.pace, Steady(80.0)))
+    _type(stream, screen, args.raw)
+
+
+def _type(stream: typestream.TokenStream, screen: Screen, raw: bool) -> None:
+    """Show a stream: neutralised on a terminal, as it is in a file or a pipe."""
+    from typestream.render import Plain
+
+    with stream:
+        stream.render(Plain(raw=raw or not screen.isatty()), cast(IO[str], screen))
+    screen.fresh()
+
+
+def _load(path: str) -> Any:
+    """What a file holds: a recording, a complete response as JSON, or text."""
+    import json
+
+    from typestream.sources.recording import Recording
+
+    try:
+        text = Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise CommandError(f"{path} cannot be read: {error.strerror}.") from None
+    if text[:200].lstrip().startswith("{"):
+        if '"typestream"' in text.partition("\n")[0]:
+            return Recording.load(Path(path))
+        try:
+            return _response(json.loads(text))
+        except ValueError:
+            pass  # a text that begins with a brace
+    return text
+
+
+def _response(data: Any) -> Any:
+    if not isinstance(data, dict) or not {"choices", "output", "content", "message", "candidates"} & set(data):
+        raise ValueError
+    return data
+
+
+class _Input(Iterator[str]):
+    """Standard input as it trickles in; what is not UTF-8 becomes U+FFFD."""
+
+    def __init__(self) -> None:
+        import codecs
+
+        # not through sys.stdin: a thread that waits in its buffer would hold its lock when Python exits
+        self._fd = sys.stdin.fileno()
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._ended = False
+
+    def __next__(self) -> str:
+        while not self._ended:
+            data = os.read(self._fd, 65536)
+            self._ended = not data
+            if text := self._decoder.decode(data, self._ended):
+                return text
+        raise StopIteration
+
+
+class _Timed(Iterator[Event]):
+    """A recording's events at the times they came, at `speed` times the speed; ends as the recording ends."""
+
+    def __init__(self, recording: Any, speed: float) -> None:
+        self._recording = recording
+        self._events = iter(recording.events)
+        self._speed = speed
+        self._start: float | None = None
+
+    def __next__(self) -> Event:
+        import time
+
+        at, event = next(self._events, (None, None))
+        if at is None or event is None:
+            if self._recording.end != "complete":
+                raise CommandError("the recording breaks off here")
+            raise StopIteration
+        if self._start is None:
+            self._start = time.monotonic()
+        time.sleep(max(0.0, self._start + at / self._speed - time.monotonic()))
+        return event  # type: ignore[no-any-return]
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}.\n")
+
+
+def _number(kind: type, least: float, name: str, *, above: bool = False) -> Callable[[str], Any]:
+    def parse(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not (least < value if above else least <= value) or value == float("inf"):
+            raise argparse.ArgumentTypeError(f"{text!r} is not {name}")
+        return value
+
+    return parse
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="typestream", description="Text from a model, typed out at a pace.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    positive = _number(float, 0, "a positive number", above=True)
+    count = _number(int, 1, "a whole number of at least 1")
+
+    demo = commands.add_parser("demo", help="the same answer three times: live, replayed, and from a local model")
+    demo.add_argument("--model", help="the endpoint's model; by default its first one")
+    demo.add_argument("--prompt", default="Tell me about Mr. Darcy.", help="what to ask")
+    demo.add_argument("--fast", action="store_true", help="no pacing, and no waiting between the local model's tokens")
+    demo.add_argument("--max-tokens", type=count, metavar="N", help="how many tokens at most")
+    demo.add_argument("--seed", type=_number(int, 0, "a whole number of at least 0"), metavar="N")
+    demo.add_argument("--temperature", type=_number(float, 0, "a number of at least 0"), metavar="T")
+    demo.set_defaults(run=_demo)
+
+    pipe = commands.add_parser("pipe", help="standard input, paced, to standard output")
+    pipe.set_defaults(run=_pipe)
+
+    play = commands.add_parser("play", help="a text, a recording (.jsonl) or a complete response (JSON) from a file")
+    play.add_argument("file", metavar="FILE")
+    play.add_argument("--speed", type=positive, metavar="X", help="so many times as fast as it was recorded")
+    play.set_defaults(run=_play)
+
+    for command in (demo, pipe, play):
+        command.add_argument("--pace", type=pace, metavar="PACE", help=f"{_PACES}; a unit may follow: steady:12/word")
+    for command in (pipe, play):
+        command.add_argument("--raw", action="store_true", help="pass control characters on to the terminal")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; the exit code. Raises SystemExit for `--help` and for a bad command."""
+    args = _parser().parse_args(argv)
+    screen = Screen(sys.stdout)
+    try:
+        try:
+            args.run(args, screen)
+        except KeyboardInterrupt:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # the second press of an impatient user
+            screen.fresh()
+            return 130
+    except BrokenPipeError:
+        # Python would complain at exit, when it flushes the rest
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except (CommandError, StreamError, OSError, TypeError, ValueError) as error:
+        return _failed(error, screen)
+    return 0
+
+
+def _failed(error: Exception, screen: Screen) -> int:
+    from typestream.render import neutralise, write
+
+    screen.fresh()
+    said = " ".join(neutralise(str(error) or type(error).__name__).split())
+    write(sys.stderr, f"typestream: {said}\n")
+    return 1
