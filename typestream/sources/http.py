@@ -58,11 +58,11 @@ def async_body(given: Any, limits: Limits | None) -> AsyncBody | None:
 
 
 def _response(given: Any) -> tuple[Any, Callable[[Any], Any] | None] | None:
-    if _is_response(given):
-        return given, None
     inner = getattr(given, "http_response", None)  # the SDK's with_streaming_response and with_raw_response
     if _is_response(inner):
         return inner, None
+    if _is_response(given):
+        return given, None
     inner = getattr(given, "response", None)
     if _is_response(inner) and _is_unread_sdk_stream(given, inner):
         return inner, lambda data: _sdk_object(given, data)
@@ -70,12 +70,11 @@ def _response(given: Any) -> tuple[Any, Callable[[Any], Any] | None] | None:
 
 
 def _is_response(given: Any) -> bool:
-    headers = getattr(given, "headers", None)
-    return (
-        hasattr(headers, "get")
-        and hasattr(given, "status_code") | hasattr(given, "status")
-        and (hasattr(given, "aiter_bytes") or hasattr(given, "iter_content") or hasattr(given, "content"))
-    )
+    if not hasattr(getattr(given, "headers", None), "get"):
+        return False
+    if any(hasattr(given, name) for name in ("aiter_bytes", "iter_bytes", "iter_content")):
+        return True
+    return hasattr(given, "status") and hasattr(given.content, "iter_any")  # aiohttp
 
 
 def _is_unread_sdk_stream(stream: Any, response: Any) -> bool:

@@ -1,0 +1,140 @@
+"""`wrap`: an existing loop over SDK chunks, unchanged but paced."""
+
+from typing import Any
+
+import openai
+import pytest
+
+import typestream
+from tests.sdk.conftest import MODEL, SDK_LEAVES_GENERATORS, async_client, run, sync_client
+from tests.sdk.test_live import CHAT, TOOL
+from typestream import pacing
+from typestream.testing import VirtualClock, script
+
+
+def text_of(chunks: list[Any]) -> str:
+    return "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+
+
+def test_the_loop_that_was_there_before(server):
+    with sync_client(server.base_url) as client:
+        plain = list(client.chat.completions.create(**CHAT))
+        given = client.chat.completions.create(**CHAT)
+        wrapped = typestream.wrap(given, pacing.Steady(5000))
+        assert isinstance(wrapped, openai.Stream)
+        assert wrapped.response is given.response
+        with wrapped as stream:
+            paced = list(stream)
+    assert text_of(paced) == text_of(plain)
+    assert all(type(chunk) is type(plain[0]) for chunk in paced)
+    assert len(paced) > len(plain)
+    assert [c.usage for c in paced if c.usage] == [plain[-1].usage]
+    assert [c.choices[0].finish_reason for c in paced if c.choices and c.choices[0].finish_reason] == ["length"]
+
+
+@pytest.mark.parametrize("runtime", ["asyncio", "trio"])
+@pytest.mark.parametrize("form", ["coroutine", "awaited wrap", "stream"])
+@SDK_LEAVES_GENERATORS
+def test_the_async_loop(server, runtime, form):
+    async def main() -> list[Any]:
+        async with async_client(server.base_url) as client:
+            call = client.chat.completions.create(**CHAT)
+            if form == "stream":
+                wrapped = typestream.wrap(await call, pacing.Steady(5000))
+            elif form == "coroutine":
+                wrapped = typestream.wrap(call, pacing.Steady(5000))
+            else:
+                wrapped = await typestream.wrap(call, pacing.Steady(5000))
+            if form != "coroutine":
+                assert isinstance(wrapped, openai.AsyncStream)
+            return [chunk async for chunk in wrapped]
+
+    chunks = run(runtime, main)
+    with sync_client(server.base_url) as client:
+        assert text_of(chunks) == text_of(list(client.chat.completions.create(**CHAT)))
+
+
+def test_a_break_leaves_the_stream_closed(server):
+    with sync_client(server.base_url) as client:
+        given = client.chat.completions.create(**{**CHAT, "max_tokens": 400})
+        with typestream.wrap(given, pacing.Steady(5000)) as stream:
+            for _ in stream:
+                break
+        assert given.response.is_closed
+        closing = client.chat.completions.create(**{**CHAT, "max_tokens": 400})
+        wrapped = typestream.wrap(closing)
+        next(wrapped)
+        wrapped.close()
+        assert closing.response.is_closed
+        assert list(wrapped) == []
+
+
+def test_instant_gives_the_very_same_objects(server):
+    with sync_client(server.base_url) as client:
+        plain = list(client.chat.completions.create(**CHAT))
+    assert all(a is b for a, b in zip(typestream.wrap(iter(plain), pacing.Instant()), plain, strict=True))
+
+
+def test_tool_calls_come_through_untouched(server):
+    with sync_client(server.base_url) as client:
+        plain = list(client.chat.completions.create(**CHAT, tools=[TOOL], tool_choice="required"))
+    wrapped = list(typestream.wrap(iter(plain), pacing.Steady(1e6)))
+    assert all(a is b for a, b in zip(wrapped, plain, strict=True))
+
+
+def test_responses_deltas_are_recut(server):
+    with sync_client(server.base_url) as client:
+        asked = {"model": MODEL, "input": "It is a truth", "max_output_tokens": 20, "stream": True}
+        plain = list(client.responses.create(**asked))
+    with VirtualClock():
+        wrapped = list(typestream.wrap(iter(plain), pacing.Steady(10)))
+    deltas = [event.delta for event in wrapped if event.type == "response.output_text.delta"]
+    assert "".join(deltas) == plain[-1].response.output_text
+    assert all(len(delta) <= 2 for delta in deltas)
+    others = [event for event in wrapped if event.type != "response.output_text.delta"]
+    assert others == [event for event in plain if event.type != "response.output_text.delta"]
+
+
+def chunk(text: str, **more: Any) -> dict[str, Any]:
+    return {"id": "c", "choices": [{"index": 0, "delta": {"content": text, **more}, "finish_reason": None}]}
+
+
+def test_dict_chunks_are_timed_anew():
+    shown = []
+    with VirtualClock() as clock:
+        for piece in typestream.wrap(script([(0.0, chunk("abc")), (1.0, chunk("d"))]), pacing.Steady(10)):
+            shown.append((round(clock.now(), 3), piece["choices"][0]["delta"]["content"]))
+    assert shown == [(1.0, "abc"), (1.0, "d")] or shown == [(0.0, "a"), (0.1, "b"), (1.0, "c"), (1.0, "d")]
+
+
+def test_what_is_not_text_rides_on_the_last_piece():
+    last = {"id": "c", "choices": [{"index": 0, "delta": {"content": "xyz"}, "finish_reason": "stop"}], "usage": {"n": 1}}
+    with VirtualClock():
+        pieces = list(typestream.wrap(iter([chunk("ab", reasoning_content="hm"), last]), pacing.Steady(10)))
+    assert [p["choices"][0]["delta"]["content"] for p in pieces] == ["a", "b", "x", "y", "z"]
+    assert [p["choices"][0]["delta"].get("reasoning_content") for p in pieces] == [None, "hm", None, None, None]
+    assert [p["choices"][0]["finish_reason"] for p in pieces] == [None, None, None, None, "stop"]
+    assert [bool(p.get("usage")) for p in pieces] == [False, False, False, False, True]
+
+
+def test_the_sdk_s_own_exceptions_come_through(server):
+    def broken():
+        yield chunk("ab")
+        raise openai.APIError("no more", request=None, body=None)  # type: ignore[arg-type]
+
+    wrapped = typestream.wrap(broken(), pacing.Steady(1e6))
+    pieces = []
+    with pytest.raises(openai.APIError, match="no more"):
+        for piece in wrapped:
+            pieces.append(piece)
+    assert "".join(p["choices"][0]["delta"]["content"] for p in pieces) == "ab"
+
+
+def test_a_stream_without_a_terminal_marker_ends_as_it_did_before():
+    assert len(list(typestream.wrap(iter([chunk("a")]), pacing.Instant()))) == 1
+
+
+@pytest.mark.parametrize("bad", ["text", b"bytes", {"a": 1}, 3, None])
+def test_bad_input_is_refused_in_a_sentence(bad):
+    with pytest.raises(typestream.UnsupportedSource, match="wrap\\(\\) takes an OpenAI stream"):
+        typestream.wrap(bad)
