@@ -99,13 +99,8 @@ class _SmoothPace:
         rate = source.rate(now)
         # what has been shown since the last arrival would soon have arrived, had the source no bursts
         backlog = waiting + rate * min(now - source.last, source.gap)
-        wanted = rate
-        excess = backlog - rate * min(USEFUL_SHARE * self._max_lag, USEFUL + USEFUL_GAPS * source.gap)
-        if excess > 0:
-            wanted += excess / PATIENCE
-        excess = backlog - rate * (MUCH + MUCH_GAPS * source.gap)
-        if excess > 0:
-            wanted += excess / HASTE
+        useful = rate * min(USEFUL_SHARE * self._max_lag, USEFUL_GAPS * source.gap)
+        wanted = rate + max(0.0, backlog - useful) / PATIENCE
         return min(wanted, waiting / source.remaining(now))
 
 
@@ -213,18 +208,17 @@ class _Source:
     def remaining(self, now: float) -> float:
         """Seconds until the next burst, by experience; never quite 0."""
         assert self.gap is not None and self._began is not None
-        expected = self._began + LATE * self.gap + LATE_SPREAD * self._spread - now
+        expected = self._began + self.gap + LATE_SPREAD * self._spread - now
         return max(expected, STILL * self.gap, 1e-6)
 
 
-# Chosen by random search over generated traces of several kinds and many seeds, `python -m tests.benchmarks.pacing`
-# shows what they give. None is critical: a tenth more or less moves no figure by more than a few hundredths.
+# Chosen by random search over generated traces of several kinds and many seeds; `python -m tests.benchmarks.pacing`
+# shows what they give. None is critical: a fifth more or less moves the figures by a few hundredths at most.
 FIRST_GAP = 0.5  # seconds from the first burst to the second, while nothing is known
 ONE_BURST = 0.006  # seconds; closer arrivals are one burst
-WINDOW_LEAST, WINDOW_MOST, WINDOW_GAPS = 0.5, 10.0, 10.0  # memory of the rate: seconds, seconds, in gaps
+WINDOW_GAPS, WINDOW_LEAST, WINDOW_MOST = 13.0, 0.7, 10.0  # memory of the rate: so many gaps, seconds, seconds
 REMEMBERED = 30  # gaps
-DOUBT = 0.3  # of max_lag
-LATE, LATE_SPREAD, STILL = 1.0, 0.5, 0.1  # when the next burst is expected: gaps, deviations, gaps when overdue
-USEFUL, USEFUL_GAPS, USEFUL_SHARE = 0.05, 2.0, 0.66  # backlog worth having: seconds, gaps, at most of max_lag
+DOUBT = 0.1  # of max_lag
+LATE_SPREAD, STILL = 0.35, 0.1  # the next burst comes so many deviations after the mean gap; if overdue, in so many gaps
+USEFUL_GAPS, USEFUL_SHARE = 3.0, 0.66  # backlog worth having: so many gaps' worth, of max_lag at most
 PATIENCE = 2.5  # seconds in which what is more than that is worked off
-MUCH, MUCH_GAPS, HASTE = 0.35, 1.0, 1.0  # and what is too much, though the tail must be quick: seconds, gaps, seconds
