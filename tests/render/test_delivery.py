@@ -23,7 +23,7 @@ from typestream.events import (
     ToolCallDelta,
     Usage,
 )
-from typestream.render import JsonLines, OpenAISse, Renderer, Sse, finished
+from typestream.render import Backlog, JsonLines, OpenAISse, Renderer, Sse, finished
 from typestream.result import Result
 
 ANSWER: list[Event] = [
@@ -130,10 +130,25 @@ def test_a_keep_alive_is_no_event() -> None:
     assert items(Sse.keep_alive() + OpenAISse.keep_alive()) == []
 
 
+def test_a_client_that_comes_back_goes_on_where_it_was() -> None:
+    backlog = Backlog(retry=100)
+    sent = [backlog.feed(event) for event in ANSWER[:4]]
+    assert backlog.after("1") == sent[2] + sent[3]
+    assert backlog.after("3") == ""
+    assert not backlog.ended
+    sent.append(backlog.finish(fold(ANSWER[:4])))
+    assert backlog.after("3") == sent[4]
+    assert backlog.ended
+    for unknown in (None, "", "x", "-1", "99", "9" * 5000, "²"):
+        assert backlog.after(unknown) == "".join(sent)
+
+
 @pytest.mark.parametrize(
     "bad",
-    [{}, {"type": "nothing"}, {"type": ["x"]}, {"type": "text_delta"}, {"type": "text_delta", "text": 3}, [], None]
-    + [{"type": "usage", "input": True}, {"type": "finish", "reason": "x", "index": "0"}],
+    [
+        *({}, {"type": "nothing"}, {"type": ["x"]}, {"type": "text_delta"}, {"type": "text_delta", "text": 3}),
+        *([], None, {"type": "usage", "input": True}, {"type": "finish", "reason": "x", "index": "0"}),
+    ],
 )
 def test_what_is_no_event_is_refused(bad: Any) -> None:
     with pytest.raises(ValueError, match=r"^[^\n]{10,200}$"):

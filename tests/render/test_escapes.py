@@ -4,6 +4,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -75,7 +76,7 @@ def test_neutralise(case: Case) -> None:
 def test_neutralising_does_not_depend_on_the_cut(text: str, at: list[int]) -> None:
     edges = sorted({0, len(text), *(each for each in at if each <= len(text))})
     safe = Neutraliser()
-    pieces = [safe.feed(text[a:b]) for a, b in zip(edges, edges[1:], strict=False)] + [safe.flush()]
+    pieces = [safe.feed(text[a:b]) for a, b in pairwise(edges)] + [safe.flush()]
     assert "".join(pieces) == neutralise(text)
 
 

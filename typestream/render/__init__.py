@@ -7,7 +7,7 @@ tested by comparing strings; what a model wrote is neutralised before anything e
 from typing import TYPE_CHECKING, Any
 
 from typestream.render._base import Renderer, finished
-from typestream.render._lines import JsonLines, Sse
+from typestream.render._lines import Backlog, JsonLines, Sse
 from typestream.render._neutralise import Neutraliser, neutralise
 from typestream.render._openai import OpenAISse
 from typestream.render._plain import Plain
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typestream.render._websocket import websocket
 
 __all__ = (
+    "Backlog",
     "JsonLines",
     "Markdown",
     "Neutraliser",

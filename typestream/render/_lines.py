@@ -13,7 +13,7 @@ from typestream.events import Event
 from typestream.render._failure import code_of, public_message
 from typestream.result import Result
 
-__all__ = ("JsonLines", "Sse")
+__all__ = ("Backlog", "JsonLines", "Sse")
 
 
 def _end(result: Result) -> dict[str, Any]:
@@ -90,3 +90,41 @@ class Sse(JsonLines):
             head += f"id: {self._next}\n"
             self._next += 1
         return f"{head}data: {dumps(data)}\n\n"
+
+
+class Backlog(Sse):
+    """Numbered server-sent events that are kept, for clients that come back: one for each answer, in one process.
+
+    A browser that connects again sends `Last-Event-ID`: send it `after(…)` of that, then what `feed` gives. As a
+    `Sse` otherwise. What is kept is the whole answer, in memory, as long as the object lives.
+    """
+
+    def __init__(
+        self,
+        *,
+        retry: int | None = None,
+        message: Callable[[StreamError | None], str] = public_message,
+    ) -> None:
+        super().__init__(ids=True, retry=retry, message=message)
+        self._frames: list[str] = []
+        self.ended = False
+        """Whether `finish` or `fail` was called, so that nothing more is to come."""
+
+    def after(self, last_event_id: str | None) -> str:
+        """All that was sent after the event of that id; everything where it is no id of ours."""
+        known = last_event_id is not None and last_event_id.isascii() and last_event_id.isdigit()
+        number = int(last_event_id[:18]) if known and last_event_id is not None else -1
+        return "".join(self._frames[number + 1 :] if number < len(self._frames) else self._frames)
+
+    def finish(self, result: Result) -> str:
+        self.ended = True
+        return super().finish(result)
+
+    def fail(self, error: StreamError) -> str:
+        self.ended = True
+        return super().fail(error)
+
+    def _frame(self, data: dict[str, Any]) -> str:
+        frame = super()._frame(data)
+        self._frames.append(frame)
+        return frame
