@@ -6,7 +6,7 @@ Times are seconds, quantities graphemes; an emission is `(seconds, units)`.
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from math import ceil, inf, sqrt
 from statistics import median
 
@@ -93,7 +93,7 @@ def _slope(values: Sequence[float]) -> float:
 
 def _freeze(came: Sequence[float], shown: Sequence[tuple[float, str]]) -> float:
     total, out = 0.0, 0
-    for (before, text), (after, _) in zip(shown, shown[1:], strict=False):
+    for (before, text), (after, _) in pairwise(shown):
         out += len(text)
         # the wait counts from when something was there to be shown
         total += max(0.0, after - max(before, came[out]) - _NO_FREEZE - 1e-9)

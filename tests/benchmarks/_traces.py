@@ -70,9 +70,7 @@ def _burst450(rng: random.Random) -> Trace:
 
 
 def _burst900(rng: random.Random) -> Trace:
-    return _bursts(
-        rng, 2400, lambda r: 150 + round(r.expovariate(1 / 450)), lambda r: max(5, round(r.gauss(75, 40)))
-    )
+    return _bursts(rng, 2400, lambda r: 150 + round(r.expovariate(1 / 450)), lambda r: max(5, round(r.gauss(75, 40))))
 
 
 def _mixed(rng: random.Random) -> Trace:

@@ -62,7 +62,8 @@ def dominated(name: str, got: Metrics) -> list[str]:
     return [
         system
         for system, row in rows.items()
-        if row.get("rate_cv") is not None and row["M"] == row["N"]
+        if row.get("rate_cv") is not None
+        and row["M"] == row["N"]
         and row["lag_p95"] <= got.lag_p95 * 1000
         and row["rate_cv"] < round(got.variation, 3)
     ]

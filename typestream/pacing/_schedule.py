@@ -120,7 +120,8 @@ class Schedule:
 
     def _clamp(self, now: float) -> float:
         # a clock that jumps back must not make anything wait twice
-        self._latest = max(self._latest, now)
+        if now > self._latest:
+            self._latest = now
         if self._resumed:
             self._resumed = False
             self._arrivals = deque(min(at, self._at(self._latest)) for at in self._arrivals)
@@ -181,10 +182,13 @@ class Schedule:
                 delay = self._pace.delay(text, self._moment(now))
                 if not 0 <= delay < inf:
                     raise ValueError(f"{self._policy!r} gave a delay of {delay} seconds; it must be 0 or more.")
-                due = max(arrived, self._last_due + delay)
+                due = self._last_due + delay
+                if due < arrived:
+                    due = arrived
             self._head_due = due
         # within a tick of the last emission a piece waits for company
-        return due if due <= self._last_shown else max(due, self._last_shown + TICK)
+        last = self._last_shown
+        return due if due <= last or due >= last + TICK else last + TICK
 
     def _moment(self, now: float) -> Moment:
         start = self._start or 0.0
@@ -193,7 +197,8 @@ class Schedule:
 
     def _show(self, text: str, due: float) -> None:
         self._last_due = self._head_due if self._head_due is not None else max(self._last_due, due)
-        self._last_shown = max(self._last_shown, due)
+        if due > self._last_shown:
+            self._last_shown = due
         self._head_due = None
         self._previous = text
         self._count += 1

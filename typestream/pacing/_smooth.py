@@ -19,11 +19,26 @@ from typestream.pacing._segment import check_per
 
 __all__ = ("Smooth",)
 
-LONGEST = 0.19
-"""Seconds between two pieces at most while more wait: a longer pause is seen as a freeze."""
+SLOWEST = 1 / 0.19
+"""Pieces a second while any wait: a pause of more than 0.2 s is seen as a freeze."""
+
+FASTEST = 1e4
+"""Pieces a second; what is faster counts no more than that towards the mean."""
 
 HOLD = 0.2
 """Seconds that the undecided end of the text may wait, where `max_lag` allows it."""
+
+# Chosen by random search over generated traces of several kinds and many seeds; `python -m tests.benchmarks.pacing`
+# shows what they give. None is critical: a fifth more or less moves the figures by a few hundredths at most.
+FIRST_GAP = 0.5  # seconds from the first burst to the second, while nothing is known
+ONE_BURST = 0.006  # seconds; closer arrivals are one burst
+WINDOW_GAPS, WINDOW_LEAST, WINDOW_MOST = 13.0, 0.7, 10.0  # memory of the rate: so many gaps, seconds, seconds
+REMEMBERED = 30  # gaps, for their mean and spread
+DOUBT = 0.1  # of max_lag: at first the rate is taken for less than it seems
+LATE_SPREAD = 0.35  # the next burst is expected so many deviations after the mean gap
+STILL = 0.1  # and when it is overdue, in so many gaps
+USEFUL_GAPS, USEFUL_SHARE = 3.0, 0.66  # backlog worth having: so many gaps' worth, at most so much of max_lag
+PATIENCE = 2.5  # seconds in which what is more than that is worked off
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +95,14 @@ class _SmoothPace:
     def delay(self, piece: str, moment: Moment) -> float:
         waiting = len(moment.arrivals)
         shown = self._due.total - waiting
-        now = max(moment.due, moment.now)
+        rate = self._wanted(waiting, max(moment.due, moment.now))
         floor = self._due.rate(moment.due, shown)
-        rate = max(floor, self._wanted(waiting, now), 1 / LONGEST)
+        if rate < floor:
+            rate = floor
+        if rate < SLOWEST:
+            rate = SLOWEST
         if shown > self._shown:
-            self._squares += min(rate, 1e4) * (shown - self._shown)
+            self._squares += min(rate, FASTEST) * (shown - self._shown)
             self._shown = shown
         return 1 / rate
 
@@ -94,7 +112,7 @@ class _SmoothPace:
             # the root mean square: with it what is left neither stretches the whole nor stands out from it
             return sqrt(self._squares / now) if now > 0 else 0.0
         source = self._source
-        if source.gap is None:
+        if not source.gap:
             return waiting / max(FIRST_GAP - now, FIRST_GAP / 5)
         rate = source.rate(now)
         # what has been shown since the last arrival would soon have arrived, had the source no bursts
@@ -152,42 +170,37 @@ class _Source:
     counting less; means of per-arrival rates would be biased by the bursts.
 
     Attributes:
-        gap: mean seconds from one burst to the next; None before the second.
+        gap: mean seconds from one burst to the next; 0 before the second.
         last: when something arrived last.
     """
 
     __slots__ = ("_began", "_burst", "_doubt", "_gaps", "_pieces", "_seconds", "_spread", "_window", "gap", "last")
 
     def __init__(self, max_lag: float) -> None:
-        self.gap: float | None = None
-        self.last = 0.0
-        self._began: float | None = None  # of the burst that may still go on
+        self.gap = 0.0
+        self.last = -inf
+        self._began = 0.0  # when the burst did that may still go on
         self._burst = 0  # its pieces
         self._gaps = 0
         self._spread = 0.0  # mean deviation of the gaps, seconds
         self._pieces = self._seconds = 0.0
         self._window = WINDOW_LEAST
-        self._doubt = DOUBT * max_lag  # at first the estimate errs on the slow side
+        self._doubt = DOUBT * max_lag  # seconds
 
     def arrived(self, pieces: int, at: float) -> None:
-        if self._began is None:
-            self._began = self.last = at
         if at - self.last > ONE_BURST:
-            self._finish(at - self._began)
+            if self._burst:
+                self._finish(at - self._began)
             self._began = at
             self._burst = 0
         self._burst += pieces
         self.last = max(at, self.last)
 
     def _finish(self, gap: float) -> None:
-        if self.gap is None:
-            self.gap = gap
-            self._gaps = 1
-        else:
-            self._gaps = min(self._gaps + 1, REMEMBERED)
-            off = gap - self.gap
-            self.gap += off / self._gaps
-            self._spread += (abs(off) - self._spread) / self._gaps
+        self._gaps = min(self._gaps + 1, REMEMBERED)
+        off = gap - self.gap if self.gap else 0.0
+        self.gap = self.gap + off / self._gaps if self.gap else gap
+        self._spread += (abs(off) - self._spread) / self._gaps
         self._window = min(max(WINDOW_GAPS * self.gap, WINDOW_LEAST), WINDOW_MOST)
         fade = exp(-gap / self._window)
         self._pieces = self._pieces * fade + self._burst
@@ -196,7 +209,6 @@ class _Source:
 
     def rate(self, now: float) -> float:
         """Pieces a second."""
-        assert self.gap is not None and self._began is not None
         pieces, seconds = self._pieces, self._seconds + self._doubt
         since = now - self._began
         if since > self.gap:  # a long burst or a long silence says something too
@@ -207,18 +219,5 @@ class _Source:
 
     def remaining(self, now: float) -> float:
         """Seconds until the next burst, by experience; never quite 0."""
-        assert self.gap is not None and self._began is not None
         expected = self._began + self.gap + LATE_SPREAD * self._spread - now
         return max(expected, STILL * self.gap, 1e-6)
-
-
-# Chosen by random search over generated traces of several kinds and many seeds; `python -m tests.benchmarks.pacing`
-# shows what they give. None is critical: a fifth more or less moves the figures by a few hundredths at most.
-FIRST_GAP = 0.5  # seconds from the first burst to the second, while nothing is known
-ONE_BURST = 0.006  # seconds; closer arrivals are one burst
-WINDOW_GAPS, WINDOW_LEAST, WINDOW_MOST = 13.0, 0.7, 10.0  # memory of the rate: so many gaps, seconds, seconds
-REMEMBERED = 30  # gaps
-DOUBT = 0.1  # of max_lag
-LATE_SPREAD, STILL = 0.35, 0.1  # the next burst comes so many deviations after the mean gap; if overdue, in so many gaps
-USEFUL_GAPS, USEFUL_SHARE = 3.0, 0.66  # backlog worth having: so many gaps' worth, of max_lag at most
-PATIENCE = 2.5  # seconds in which what is more than that is worked off
