@@ -300,7 +300,8 @@ def test_stop_at_shows_nothing_of_the_string_and_ends_the_stream() -> None:
 
 
 def test_stop_at_takes_the_string_that_is_complete_first() -> None:
-    assert run(StopAt("abcd", "bc"), deltas("xabcd", range(5)))[-2:] == [TextDelta("a"), Finish("stop")]
+    for cuts in ([], range(6)):
+        assert joined(run(StopAt("abcd", "bc"), deltas("xabcd", cuts))) == [TextDelta("xa"), Finish("stop")]
 
 
 def test_stop_at_waits_for_all_choices_it_was_told_of() -> None:
@@ -433,6 +434,20 @@ def test_a_chain_that_ends_while_it_is_flushed_says_everything_once() -> None:
     chain = Chain(Redact(["secret"]), StopAt("se"), Moderate(lambda text: True))
     assert list(chain.feed(TextDelta("xse"))) == []
     assert list(chain.flush()) == [TextDelta("x"), Finish("stop")]
+
+
+def test_a_link_that_has_ended_is_not_flushed() -> None:
+    class Once(Transform):
+        def feed(self, event: Event) -> list[Event]:
+            self.ended = True
+            return [event]
+
+        def flush(self) -> list[Event]:
+            return [TextDelta("too late")]
+
+    chain = Chain(Redact(["secret"]), Once)
+    assert list(chain.feed(TextDelta("a"))) == [TextDelta("a")]
+    assert list(chain.flush()) == []
 
 
 def test_your_own_in_a_few_lines() -> None:

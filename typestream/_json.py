@@ -111,5 +111,5 @@ def jsonable(value: Any) -> Any:
 
 
 def dumps(value: Any) -> str:
-    """Compact JSON in printable ASCII, on one line. DEL, which JSON allows as it is, is escaped too."""
-    return json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False).replace("\x7f", "\\u007f")
+    """Compact JSON in printable ASCII, on one line."""
+    return json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)

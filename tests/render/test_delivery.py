@@ -246,6 +246,13 @@ def test_the_sdk_raises_where_the_answer_broke_off(serve: Callable[[str], Any], 
         list(calls[api](serve(body)))
 
 
+@pytest.mark.parametrize("api", ["chat", "completions", "responses"])
+def test_an_answer_that_is_known_to_be_cut_ends_in_an_error(api: Any) -> None:
+    out = OpenAISse(api).finish(Result())
+    assert "broke off" in items(out)[-1]["error"]["message"]
+    assert "[DONE]" not in out
+
+
 @pytest.mark.parametrize("api", ["chat", "responses"])
 def test_nothing_is_invented(api: Any) -> None:
     out = render(OpenAISse(api), [TextDelta("x")])

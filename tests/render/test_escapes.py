@@ -72,6 +72,15 @@ def test_neutralise(case: Case) -> None:
         assert out == case.text
 
 
+def test_each_forbidden_character_alone_and_no_other() -> None:
+    for code in range(0x110000):
+        char = chr(code)
+        assert (neutralise(char) == char) == (not forbidden(char)), hex(code)
+        if forbidden(char):
+            assert forbidden(neutralise(char)) == []
+            assert neutralise(char)
+
+
 @given(st.text(DIRTY), st.lists(st.integers(0, 40)))
 def test_neutralising_does_not_depend_on_the_cut(text: str, at: list[int]) -> None:
     edges = sorted({0, len(text), *(each for each in at if each <= len(text))})
