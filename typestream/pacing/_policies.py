@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from math import isfinite
 
 from typestream.pacing._policy import Moment, Pace, Pacing
+from typestream.pacing._segment import check_per
 
 __all__ = ("Added", "Instant", "Pause", "Steady")
 
@@ -39,6 +40,7 @@ class Steady(Pacing):
 
     def __post_init__(self) -> None:
         check("Steady(rate)", self.rate)
+        check_per(self.per)
 
     def delay(self, piece: str, moment: Moment) -> float:
         return 1.0 / self.rate
