@@ -7,6 +7,7 @@ terminal. What costs import time is imported by the command that needs it.
 
 import argparse
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -15,13 +16,15 @@ from typing import IO, Any, NoReturn, cast
 
 import typestream
 from typestream import pacing
-from typestream.errors import StreamError
+from typestream.errors import StreamError, UnsupportedSource
 from typestream.events import Event
 from typestream.pacing import Instant, Pacing, Smooth, Steady
 
 __all__ = ("CommandError", "Screen", "main", "pace", "paced_for")
 
 _PACES = "instant, smooth:0.4 (seconds of lag), steady:40 (a second), typist:240 (words a minute)"
+_PACE = re.compile(r"([^:/]*)(?::([^/]*))?(?:/(.*))?", re.DOTALL)
+_RESPONSES = frozenset({"choices", "output", "content", "message", "candidates"})
 _UNITS = ("grapheme", "word", "sentence", "line", "delta")
 
 
@@ -41,8 +44,8 @@ class Screen:
         return self._file.isatty()
 
     def write(self, text: str) -> int:
+        self._last = text[-1:] or self._last  # first, since Ctrl-C may come as soon as the text is seen
         self._file.write(text)
-        self._last = text[-1:] or self._last
         return len(text)
 
     def flush(self) -> None:
@@ -64,22 +67,19 @@ class Screen:
 def pace(text: str) -> Pacing:
     """The policy that a `--pace` names: `NAME[:NUMBER][/UNIT]`, such as `instant`, `smooth`, `smooth:0.3`, `steady:40`,
     `steady:12/word`, `typist:300`. Raises argparse.ArgumentTypeError."""
-    name, _, rest = text.partition(":")
-    number, _, unit = rest.partition("/")
-    if not rest:
-        name, _, unit = name.partition("/")
-    makers: dict[str, tuple[Any, str]] = {
-        "instant": (Instant, ""),
+    name, number, unit = _PACE.fullmatch(text).groups()  # type: ignore[union-attr]
+    makers: dict[str, tuple[Any, str | None]] = {
+        "instant": (Instant, None),
         "smooth": (Smooth, "max_lag"),
         "steady": (Steady, "rate"),
         "typist": (getattr(pacing, "Typist", None), "wpm"),
     }
-    policy, parameter = makers.get(name, (None, ""))
-    if policy is None or (unit and unit not in _UNITS) or (name == "instant" and text != name):
+    policy, parameter = makers.get(name, (None, None))
+    if policy is None or unit not in (None, *_UNITS) or (parameter is None and text != name):
         raise argparse.ArgumentTypeError(f"{text!r} is no pace; there are {_PACES}, and units such as steady:12/word")
-    options: dict[str, Any] = {"per": unit} if unit else {}
+    options: dict[str, Any] = {} if unit is None else {"per": unit}
     try:
-        if number:
+        if number is not None and parameter is not None:
             options[parameter] = float(number)
         made: Pacing = policy(**options)
     except ValueError:
@@ -119,7 +119,10 @@ def _pipe(args: argparse.Namespace, screen: Screen) -> None:
 def _play(args: argparse.Namespace, screen: Screen) -> None:
     from typestream.sources.recording import Recording
 
-    complete = _load(args.file)
+    try:
+        complete = _load(args.file)
+    except OSError as error:
+        raise CommandError(f"{args.file} cannot be read: {error.strerror}.") from None
     recorded = isinstance(complete, Recording)
     if args.speed is not None and not recorded:
         raise CommandError(f"--speed is for recordings, and {args.file} is none; use --pace.")
@@ -129,7 +132,11 @@ def _play(args: argparse.Namespace, screen: Screen) -> None:
     if isinstance(complete, Recording) and speed is not None:
         stream = typestream.stream(_Timed(complete, speed)).paced(args.pace or Instant())
     else:
-        stream = typestream.replay(complete).paced(paced_for(screen, args.pace, Steady(80.0)))
+        try:
+            stream = typestream.replay(complete)
+        except UnsupportedSource as error:
+            raise CommandError(str(error)) from None
+        stream = stream.paced(paced_for(screen, args.pace, Steady(80.0)))
     _type(stream, screen, args.raw)
 
 
@@ -148,24 +155,17 @@ def _load(path: str) -> Any:
 
     from typestream.sources.recording import Recording
 
-    try:
-        text = Path(path).read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise CommandError(f"{path} cannot be read: {error.strerror}.") from None
+    text = Path(path).read_text(encoding="utf-8", errors="replace")
     if text[:200].lstrip().startswith("{"):
         if '"typestream"' in text.partition("\n")[0]:
             return Recording.load(Path(path))
         try:
-            return _response(json.loads(text))
-        except ValueError:
-            pass  # a text that begins with a brace
+            data = json.loads(text)
+        except (ValueError, RecursionError):
+            return text  # that begins with a brace
+        if isinstance(data, dict) and not _RESPONSES.isdisjoint(data):
+            return data
     return text
-
-
-def _response(data: Any) -> Any:
-    if not isinstance(data, dict) or not {"choices", "output", "content", "message", "candidates"} & set(data):
-        raise ValueError
-    return data
 
 
 class _Input(Iterator[str]):
@@ -274,7 +274,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Python would complain at exit, when it flushes the rest
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except (CommandError, StreamError, OSError, TypeError, ValueError) as error:
+    except (CommandError, StreamError, OSError) as error:
         return _failed(error, screen)
     return 0
 

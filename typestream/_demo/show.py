@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import IO, Any, NamedTuple, Protocol, cast
 
@@ -10,8 +10,9 @@ import typestream
 from typestream import TokenStream
 from typestream._demo.ask import turn
 from typestream._demo.ngram import load
+from typestream.cli import CommandError
 from typestream.pacing import Pacing
-from typestream.render import Plain, Terminal
+from typestream.render import Plain, Terminal, neutralise
 from typestream.result import Result
 
 __all__ = ("show",)
@@ -55,7 +56,7 @@ def show(
 
     Raises:
         StreamError: the endpoint failed.
-        ValueError: offline, and another model was asked for than the one there is.
+        CommandError: offline, and another model was asked for than the one there is.
     """
     asked = {"max_tokens": max_tokens, "seed": seed, "temperature": temperature}
     remote = _configured()
@@ -75,11 +76,12 @@ def show(
         lines.append(f"{title:8}{_timing(result, asking)}")
         return result
 
+    screen.line(f"The same answer three times: {neutralise(prompt)}\n")
     with _remote(model, options) if remote else _local(model, own, fast) as (client, request, where):
         body = {"messages": [{"role": "user", "content": prompt}], "stream_options": {"include_usage": True}, **request}
 
-        def ask() -> Any:
-            return client.chat.completions.create(stream=True, **body)
+        def ask() -> Iterable[Any]:
+            return client.chat.completions.create(stream=True, **body)  # type: ignore[no-any-return]
 
         about = f"{request['model']} at {where}, through the openai SDK"
         live = play("live", about, lambda: typestream.stream(ask))
@@ -119,7 +121,7 @@ def _remote(model: str | None, options: dict[str, Any]) -> Iterator[_Endpoint]:
         try:
             request["model"] = model or client.models.list().data[0].id
         except IndexError:
-            raise ValueError(f"{client.base_url} lists no model; name one with --model.") from None
+            raise CommandError(f"{client.base_url} lists no model; name one with --model.") from None
         except Exception as error:
             raise failure(error, wire=True) from error
         yield _Endpoint(client, request, str(client.base_url).rstrip("/"))
@@ -129,7 +131,7 @@ def _remote(model: str | None, options: dict[str, Any]) -> Iterator[_Endpoint]:
 def _local(model: str | None, options: dict[str, Any], fast: bool) -> Iterator[_Endpoint]:
     """The demo's own server, on loopback."""
     if model not in (None, _MODEL):
-        raise ValueError(
+        raise CommandError(
             f"there is no model {model!r} here; set OPENAI_BASE_URL or OPENAI_API_KEY to reach it, or use {_MODEL}."
         )
     from openai import OpenAI
