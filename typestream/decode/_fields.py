@@ -10,7 +10,19 @@ from typestream.decode._base import get
 from typestream.errors import StreamServerError
 from typestream.events import Usage
 
-__all__ = ("arguments", "dump", "fields", "is_record", "items", "number", "real", "server_error", "string", "usage_of")
+__all__ = (
+    "arguments",
+    "dump",
+    "fields",
+    "is_record",
+    "items",
+    "number",
+    "real",
+    "server_error",
+    "string",
+    "usage_of",
+    "view",
+)
 
 _NOT_RECORDS = (str, bytes, bytearray, memoryview, int, float, complex, list, tuple, set, frozenset, type(None), type)
 
@@ -30,6 +42,16 @@ def fields(record: Any) -> dict[str, Any]:
     extra = getattr(record, "__pydantic_extra__", None)
     merged = {**own, **extra} if type(extra) is dict else own
     return {name: value for name, value in merged.items() if not name.startswith("_")}
+
+
+def view(record: Any) -> Any:
+    """A pydantic object as the dict of its fields, where looking for a field that is not there costs little; anything
+    else as it is."""
+    extra = getattr(record, "__pydantic_extra__", record)
+    if extra is record or type(record) is dict:
+        return record
+    own = record.__dict__
+    return {**own, **extra} if type(extra) is dict else own
 
 
 def string(value: Any) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Hashable
 from typing import Any
 
 from typestream.decode._base import Completion, Decoded
-from typestream.decode._fields import arguments, is_record, string
+from typestream.decode._fields import arguments, is_record, string, view
 from typestream.events import Event, Other, Start, ToolCallDelta, Usage
 
 __all__ = ("Base", "Calls", "Opening", "Sent")
@@ -64,7 +64,7 @@ class Base:
 
     def _item(self, item: Any, raw: Any, out: Decoded, depth: int) -> None:
         if is_record(item):
-            self.record(item, raw, out)
+            self.record(view(item), raw, out)
         elif isinstance(item, list | tuple) and depth < 4:
             for one in item:
                 self._item(one, raw, out, depth + 1)

@@ -57,6 +57,8 @@ class JoinSurrogates:
     def feed(self, events: Decoded) -> Decoded:
         """The same events, mended; the very same list where there is nothing to mend."""
         if not self._held:
+            if len(events) == 1 and type(events[0]) is TextDelta and events[0].text.isascii():
+                return events  # nearly always
             for event in events:
                 if type(event) in _TEXTUAL and not _content(event).isascii():
                     break

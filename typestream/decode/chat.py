@@ -8,7 +8,7 @@ stream; the last usage with counts counts; nothing is invented. Wire format: Ope
 from typing import Any
 
 from typestream.decode._base import Decoded, get
-from typestream.decode._fields import fields, is_record, items, number, real, server_error, string, usage_of
+from typestream.decode._fields import fields, is_record, items, number, real, server_error, string, usage_of, view
 from typestream.decode._state import Base, Calls
 from typestream.events import Citation, Finish, Other, ReasoningDelta, RefusalDelta, TextDelta
 
@@ -50,7 +50,6 @@ _DELTA = frozenset(_THOUGHTS) | frozenset(
 )
 _PLAIN_TOP = (_TOP - {"error", "citations"}) | {"moderation"}
 _PLAIN_CHOICE = frozenset(("index", "delta", "finish_reason", "logprobs"))
-_PLAIN_DELTA = frozenset(("role", "content", "refusal", "tool_calls", "function_call"))
 
 # After these a choice is over: a piece of text that still follows belongs to the answer only if the choice finishes
 # once more (some gateways run several steps in one stream). After "tool_calls" more text is the rule.
@@ -150,6 +149,7 @@ class ChatDecoder(Base):
     # -- one choice ----------------------------------------------------------------------------------------------
 
     def _choice(self, choice: Any, raw: Any, out: Decoded) -> None:
+        choice = view(choice)
         index = number(get(choice, "index")) or 0
         state = self._choices.get(index) or _Choice()
         delta, message, text = get(choice, "delta"), get(choice, "message"), get(choice, "text")
@@ -195,6 +195,7 @@ class ChatDecoder(Base):
             out.append(Other("finish_reason", index, raw=raw))
 
     def _delta(self, delta: Any, index: int, state: _Choice, raw: Any, out: Decoded) -> None:
+        delta = view(delta)
         _thoughts(delta, index, raw, out)
         _content(get(delta, "content"), index, raw, out)
         refusal = get(delta, "refusal")
@@ -233,12 +234,10 @@ class ChatDecoder(Base):
 
 def _quiet(delta: dict[str, Any]) -> bool:
     """Whether the fields of a delta other than `content` say nothing."""
-    return (
-        _PLAIN_DELTA.issuperset(delta)
-        and delta.get("tool_calls") is None
-        and delta.get("refusal") is None
-        and delta.get("function_call") is None
-    )
+    for name, value in delta.items():  # noqa: SIM110 - a generator costs more than all the rest
+        if value is not None and name != "content" and name != "role":
+            return False
+    return True
 
 
 def _filled(value: Any) -> bool:

@@ -77,6 +77,8 @@ class WrappedDecoder:
             error = server_error(item)
             return [] if error is None else [error]
         if self._inner is None:
+            if not is_record(inner) and not isinstance(inner, list | tuple):
+                return [Other(type(inner).__name__, raw=raw)]  # no content of an API's item: it decides nothing
             self._inner = self._choose(inner)
         if self._inner is None:
             return []
