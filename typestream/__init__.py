@@ -7,7 +7,7 @@ existing loop in place. Nothing is imported before it is needed: neither openai 
 from typing import TYPE_CHECKING, Any
 
 from typestream import errors, events, pacing
-from typestream._open import generate, replay, stream
+from typestream._open import first_of, generate, replay, stream
 from typestream._stall import Timeout
 from typestream._sync import TokenStream
 from typestream.decode._limits import Limits
@@ -74,6 +74,7 @@ __all__ = (
     "Usage",
     "errors",
     "events",
+    "first_of",
     "generate",
     "pacing",
     "render",

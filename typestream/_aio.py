@@ -3,27 +3,43 @@ asyncio and trio alike, through anyio."""
 
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
-from math import inf
 from typing import Any, Protocol
 
 import anyio
+import anyio.lowlevel
 
 from typestream._readahead import LIMIT, Read
 
-__all__ = ("Pump", "Scope", "Waker", "deadline", "in_thread", "lock", "portal", "shield")
+__all__ = (
+    "Event",
+    "Pump",
+    "Scope",
+    "Waker",
+    "checkpoint",
+    "complete",
+    "read",
+    "run",
+    "shield",
+    "sleep",
+    "spawn",
+    "task",
+)
 
+Event = anyio.Event
 Scope = anyio.CancelScope
+checkpoint = anyio.lowlevel.checkpoint
+run = anyio.run
+sleep = anyio.sleep
+
+_tasks: set[Any] = set()  # a loop alone does not keep its tasks alive
 
 
 class _Readable(Protocol):
     async def read(self) -> Any: ...
 
-
-def deadline(until: float) -> anyio.CancelScope:
-    """A scope that is cancelled at that time of the loop."""
-    return anyio.CancelScope(deadline=until)
+    async def aclose(self) -> None: ...
 
 
 def shield(patience: float = 1.0) -> AbstractContextManager[anyio.CancelScope]:
@@ -31,21 +47,50 @@ def shield(patience: float = 1.0) -> AbstractContextManager[anyio.CancelScope]:
     return anyio.move_on_after(patience, shield=True)
 
 
-def lock() -> anyio.Lock:
-    """A lock between tasks."""
-    return anyio.Lock()
+def _in_trio() -> Any:
+    trio = sys.modules.get("trio")
+    return trio if trio is not None and trio.lowlevel.in_trio_run() else None
 
 
-async def in_thread(call: Callable[[], None]) -> None:
-    """Call what may block for a moment, not in the loop."""
-    await anyio.to_thread.run_sync(call)
+def task() -> Any:
+    """The running task."""
+    return anyio.get_current_task().id
 
 
-def portal() -> Any:
-    """A context manager whose value runs coroutine functions in a new asyncio loop, in a thread of its own."""
-    from anyio.from_thread import start_blocking_portal
+def spawn(call: Callable[[], Any]) -> Any:
+    """A task of its own for a coroutine function that raises nothing."""
+    trio = _in_trio()
+    if trio is not None:
+        import contextvars
 
-    return start_blocking_portal()
+        return trio.lowlevel.spawn_system_task(call, context=contextvars.copy_context())
+    import asyncio
+
+    made = asyncio.get_running_loop().create_task(call())
+    _tasks.add(made)
+    made.add_done_callback(_tasks.discard)
+    return made
+
+
+async def complete(call: Callable[[], Awaitable[None]]) -> None:
+    """Call that to its end. A task of asyncio can be cancelled even where it is shielded: then it is completed by a
+    task of its own."""
+    if _in_trio() is not None:
+        await call()
+        return
+    import asyncio
+
+    await asyncio.shield(spawn(call))
+
+
+async def read(source: _Readable, now: Callable[[], float]) -> Read:
+    """What comes next of a source, its end and its error included."""
+    try:
+        return Read("item", await source.read(), now())
+    except StopAsyncIteration:
+        return Read("end", None, now())
+    except Exception as exc:  # it is raised where the stream is read
+        return Read("error", exc, now())
 
 
 class Waker:
@@ -53,13 +98,14 @@ class Waker:
 
     def __init__(self) -> None:
         self.now: Callable[[], float] = anyio.current_time
-        self._soon: Callable[[Callable[[], None]], Any] | None = None
+        self._offset = 0.0
+        self._soon: Callable[[Callable[[], Any]], Any] | None = None
         self._event: anyio.Event | None = None
 
-    def bind(self) -> None:
-        """The running loop is the one."""
-        trio = sys.modules.get("trio")
-        if trio is not None and trio.lowlevel.in_trio_run():
+    def bind(self, before: Callable[[], float] | None = None) -> None:
+        """The running loop is the one; where a stream had another clock `before`, its time goes on."""
+        trio = _in_trio()
+        if trio is not None:
             self.now = trio.current_time
             self._soon = trio.lowlevel.current_trio_token().run_sync_soon
         else:
@@ -68,27 +114,42 @@ class Waker:
             loop = asyncio.get_running_loop()
             self.now = loop.time
             self._soon = loop.call_soon_threadsafe
+        if before is not None:
+            of_loop = self.now
+            self._offset = offset = before() - of_loop()
+            self.now = lambda: of_loop() + offset
 
-    async def wait(self, until: float, ready: Callable[[], bool]) -> None:
-        """Wait until the time `until`, unless or until woken; not at all where `ready` says so."""
+    def deadline(self, until: float) -> anyio.CancelScope:
+        """A scope that is cancelled at that time."""
+        return anyio.CancelScope(deadline=until - self._offset)
+
+    async def wait(self, until: float, ready: Callable[[], bool]) -> bool:
+        """Wait until the time `until`, unless or until woken; not at all where `ready` says so.
+
+        Returns:
+            Whether that time has come.
+        """
         self._event = event = anyio.Event()
         try:
             if ready():
-                return
-            if until == inf:
+                return False
+            with self.deadline(until) as scope:
                 await event.wait()
-            else:
-                with anyio.CancelScope(deadline=until):
-                    await event.wait()
+            return scope.cancelled_caught
         finally:
             self._event = None
 
     def wake(self) -> None:
         """End the wait, if there is one. May be called from any thread."""
         if self._event is not None:
-            self.soon(self._set)
+            self.soon(self.wake_here)
 
-    def soon(self, call: Callable[[], None]) -> None:
+    def wake_here(self) -> None:
+        """The same, from the loop itself."""
+        if self._event is not None:
+            self._event.set()
+
+    def soon(self, call: Callable[[], Any]) -> None:
         """Have the loop call that. May be called from any thread."""
         if self._soon is None:
             return
@@ -97,70 +158,63 @@ class Waker:
         except RuntimeError:
             pass  # the loop is gone, and with it whoever waited
 
-    def _set(self) -> None:
-        if self._event is not None:
-            self._event.set()
-
 
 class Pump:
-    """Reads a source in a task of its own, at most `LIMIT` items ahead; what was read is handed over in order, with
-    the time at which it came, and its end or error last."""
+    """Reads a source in a task of its own, some items ahead; what was read is handed over in order, with the time at
+    which it came, and its end or error last. The task alone reads and closes the source.
 
-    def __init__(self, source: _Readable, waker: Waker) -> None:
+    Args:
+        source: what to read.
+        now: tells when.
+        notify: called whenever something was read.
+        limit: how many items ahead at most.
+    """
+
+    def __init__(
+        self, source: _Readable, now: Callable[[], float], notify: Callable[[], None], limit: int = LIMIT
+    ) -> None:
         self.buffer: deque[Read] = deque()
         self._source = source
-        self._waker = waker
+        self._now = now
+        self._notify = notify
+        self._limit = limit
         self._scope = anyio.CancelScope()
         self._room = anyio.Event()
         self._done = anyio.Event()
-        self._task = _spawn(self._run)
+        spawn(self._run)
 
     def take(self) -> list[Read]:
         """What was read by now."""
         taken = list(self.buffer)
         self.buffer.clear()
-        self.make_room()
-        return taken
-
-    def make_room(self) -> None:
-        """Something was taken from the buffer."""
         self._room.set()
+        return taken
 
     async def _run(self) -> None:
         try:
             with self._scope:
-                more = True
-                while more:
-                    read = await self._read()
-                    more = read.kind == "item"
-                    self.buffer.append(read)
-                    self._waker._set()
-                    while len(self.buffer) >= LIMIT:
+                while self._keep(await read(self._source, self._now)):
+                    while len(self.buffer) >= self._limit:
                         self._room = anyio.Event()
                         await self._room.wait()
+        except BaseException as exc:  # the source cancelled itself, or the loop is ending
+            self._keep(Read("error", exc, self._now()))
+            raise
         finally:
+            with shield():
+                await self._source.aclose()
             self._done.set()
 
-    async def _read(self) -> Read:
-        try:
-            return Read("item", await self._source.read(), self._waker.now())
-        except StopAsyncIteration:
-            return Read("end", None, self._waker.now())
-        except Exception as exc:  # it is raised where the stream is read
-            return Read("error", exc, self._waker.now())
+    def _keep(self, read: Read) -> bool:
+        self.buffer.append(read)
+        self._notify()
+        return read.kind == "item"
+
+    def cancel(self) -> None:
+        """Stop reading."""
+        self._scope.cancel()
 
     async def aclose(self) -> None:
         """Stop reading and wait for the task."""
         self._scope.cancel()
         await self._done.wait()
-
-
-def _spawn(run: Callable[[], Any]) -> Any:
-    trio = sys.modules.get("trio")
-    if trio is not None and trio.lowlevel.in_trio_run():
-        import contextvars
-
-        return trio.lowlevel.spawn_system_task(run, context=contextvars.copy_context())
-    import asyncio
-
-    return asyncio.get_running_loop().create_task(run())

@@ -6,7 +6,8 @@ cancelled ends the stream, since its source cannot be read on.
 
 import sys
 import warnings
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from math import inf
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, NoReturn
@@ -15,7 +16,7 @@ from typing_extensions import Self
 
 from typestream import _aio
 from typestream._core import DONE, Core, Wait
-from typestream._stream import StreamBase
+from typestream._stream import LAG, StreamBase
 from typestream.errors import StreamBusy
 from typestream.events import Event, TextDelta
 from typestream.result import Result
@@ -23,6 +24,7 @@ from typestream.result import Result
 if TYPE_CHECKING:
     from typestream._source import AsyncReadable
     from typestream._sync import TokenStream
+    from typestream._tee import Policy, Tee
     from typestream.render import Renderer
 
 __all__ = ("AsyncTokenStream",)
@@ -38,14 +40,16 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
         StreamError: the stream did not end in the whole answer; the error's `result` is what was delivered.
     """
 
-    def __init__(self, core: Core, source: "AsyncReadable") -> None:
+    def __init__(self, core: Core, source: "AsyncReadable", before: Callable[[], float] | None = None) -> None:
         super().__init__(core)
         self._source = source
+        self._before = before  # the clock of the stream that this one goes on with
         self._pump: _aio.Pump | None = None
         self._waker = _aio.Waker()
         self._reading: _aio.Scope | None = None
+        self._idle: _aio.Event | None = None
         self._floor = -inf
-        self._busy = self._started = self._released = False
+        self._busy = False
 
     # -- reading
 
@@ -98,12 +102,14 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
             return await self._step()
         finally:
             self._busy = False
+            if self._idle is not None:
+                self._idle.set()
 
     async def _step(self) -> Event | None:
         core = self._core
         if not self._started:
             self._started = True
-            self._waker.bind()
+            self._waker.bind(self._before)
         while True:
             now = self._now()
             if self._commands:
@@ -126,59 +132,48 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
 
     async def _wait(self, action: Wait) -> None:
         if not action.input:
-            await self._waker.wait(action.until, lambda: bool(self._commands))
+            late = await self._waker.wait(action.until, lambda: bool(self._commands))
         elif self._core.read_ahead or self._pump is not None:
-            await self._take(action.until)
+            late = await self._take(action.until)
         else:
-            await self._pull(action.until)
+            late = await self._pull(action.until)
+        if late:
+            self._floor = action.until  # loops round their timers: this time has come
 
-    async def _pull(self, until: float) -> None:
+    async def _pull(self, until: float) -> bool:
         try:
-            with _aio.deadline(until) as self._reading:
-                item = await self._source.read()
-            if self._reading.cancelled_caught:
-                if not self._commands:
-                    self._floor = until  # loops round their timers: this time has come
-                return
-        except StopAsyncIteration:
-            self._learn()
-            self._core.end(self._now())
-        except Exception as exc:
-            self._core.fail(exc, self._now())
-        except BaseException:  # cancelled in the middle of a read
-            self._core.close()
+            with self._waker.deadline(until) as self._reading:
+                kind, item, at = await _aio.read(self._source, self._now)
+        except BaseException:  # cancelled in the middle of a read: its source cannot be read on
+            self._core.close(self._now())
             await self._release()
             raise
-        else:
-            self._learn()
-            self._core.feed(item, self._now())
+        given_up = self._reading.cancelled_caught or (self._reading.cancel_called and kind != "item")
+        stopped = bool(self._commands)
+        self._obey(self._now())
+        if not given_up:
+            self._absorb(kind, item, at)
+        return given_up and not stopped
 
-    async def _take(self, until: float) -> None:
+    async def _take(self, until: float) -> bool:
         if self._pump is None:
-            self._pump = _aio.Pump(self._source, self._waker)
+            self._pump = _aio.Pump(self._source, self._waker.now, self._waker.wake_here)
         pump = self._pump
-        await self._waker.wait(until, lambda: bool(pump.buffer or self._commands))
-        self._learn()
-        for kind, value, at in pump.take():
-            if kind == "item":
-                self._core.feed(value, at)
-            elif kind == "end":
-                self._core.end(at)
-            else:
-                self._core.fail(value, at)
-
-    def _learn(self) -> None:
-        """Tell the core what opening the source has shown."""
-        if self._source.decoder is not None:
-            self._core.use(self._source.decoder, wire=self._source.wire)
-            self._source.decoder = None
+        late = await self._waker.wait(until, lambda: bool(pump.buffer or self._commands))
+        for read in pump.take():
+            self._absorb(*read)
+        return late
 
     def _wake(self) -> None:
         self._waker.wake()
 
     def _interrupt(self) -> None:
-        if self._busy and self._reading is not None:
-            self._waker.soon(self._reading.cancel)
+        if self._busy:
+            self._waker.soon(self._cancel_read)
+
+    def _cancel_read(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
 
     # -- the other shapes
 
@@ -192,24 +187,32 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
 
         return as_sync(self)
 
-    def tee(self, n: int = 2) -> "tuple[AsyncTokenStream, ...]":
+    def tee(self, n: int = 2, *, lag: int = LAG, policy: "Policy" = "block") -> "Tee[AsyncTokenStream]":
         """`n` streams of the same thing, each with the same events and the same end or error; go on with them alone.
 
+        Read them side by side, each in a task of its own, or one after the other if the answer has fewer than `lag`
+        events. See `TokenStream.tee`.
+
         Raises:
-            ValueError: `n` is less than 1.
+            ValueError: `n` or `lag` is less than 1, or `policy` is unknown.
+            StreamBusy: the stream is just being read.
         """
         from typestream._tee import async_tee
 
-        return async_tee(self, n)
+        return async_tee(self, n, lag, policy)
 
     # -- leaving
 
     async def aclose(self) -> None:
         """Release everything; reading on raises `StreamClosed`, unless the stream had ended. Idempotent."""
-        self._do(lambda core, now: core.close())
-        self._interrupt()
+        self._do(lambda core, now: core.close(now))
+        if self._busy:
+            self._interrupt()
+            self._idle = self._idle or _aio.Event()
+            with _aio.shield():
+                await self._idle.wait()
         if not self._busy:
-            self._obey(0.0)
+            self._obey(self._now())
         await self._release()
 
     async def _release(self) -> None:
@@ -219,7 +222,8 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
         with _aio.shield():
             if self._pump is not None:
                 await self._pump.aclose()
-            await self._source.aclose()
+            else:
+                await self._source.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -235,9 +239,13 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
     def __exit__(self, *exc: Any) -> None: ...
 
     def __del__(self) -> None:
-        if getattr(self, "_released", True) or not self._started or self._source.memory:
+        if getattr(self, "_released", True) or not self._started:
             return
-        warnings.warn(f"{self!r} was neither read to its end nor closed.", ResourceWarning, stacklevel=2, source=self)
+        release = self._pump.cancel if self._pump is not None else partial(_aio.spawn, self._source.aclose)
+        self._waker.soon(release)  # where the loop still runs
+        if not self._source.memory:
+            text = f"{self!r} was neither read to its end nor closed."
+            warnings.warn(text, ResourceWarning, stacklevel=2, source=self)
 
     def __repr__(self) -> str:
         state = "ended" if self._core.ended else "open"

@@ -5,14 +5,17 @@ from typing import TYPE_CHECKING, Any
 
 from typestream import _aio
 from typestream._async import AsyncTokenStream
-from typestream._clock import CLOCK
+from typestream._clock import CLOCK, Clock, Monitor
 from typestream._readahead import Pump, Read
 from typestream._source import AsyncReadable, Readable
+from typestream.errors import StreamBusy, StreamClosed
 
 if TYPE_CHECKING:
     from typestream._sync import TokenStream
 
-__all__ = ("Threaded", "as_async", "as_sync")
+__all__ = ("InMemory", "LoopPump", "Threaded", "as_async", "as_sync")
+
+_HANDED_OVER = "This stream was handed over to its other twin: go on with what as_async() or as_sync() gave"
 
 
 class InMemory:
@@ -21,54 +24,61 @@ class InMemory:
     memory = True
 
     def __init__(self, source: Readable) -> None:
-        self._source = source
+        self.source = source
         self.name = source.name
+        self._reads = 0
 
     @property
     def decoder(self) -> Any:
         """What opening the source has shown; see `SyncSource`."""
-        return self._source.decoder
+        return self.source.decoder
 
     @decoder.setter
     def decoder(self, value: Any) -> None:
-        self._source.decoder = value
+        self.source.decoder = value
 
     @property
     def wire(self) -> bool:
-        return self._source.wire
+        return self.source.wire
 
     async def read(self) -> Any:
         """The next item; raises StopAsyncIteration at the end."""
+        self._reads += 1
+        if self._reads % 64 == 0:  # others must have their turn, too
+            await _aio.checkpoint()
         try:
-            return self._source.read()
+            return self.source.read()
         except StopIteration:
             raise StopAsyncIteration from None
 
     async def aclose(self) -> None:
         """Release everything."""
-        self._source.close()
+        self.source.close()
 
 
 class Threaded(InMemory):
-    """A blocking source to be awaited: a thread reads it, one item when one is asked for; a wait that is cancelled
-    loses nothing, the item is there for the next."""
+    """A blocking source to be awaited: a thread reads it, one item when one is asked for.
+
+    Args:
+        source: what to read.
+        pump: what reads it already.
+    """
 
     memory = False
 
-    def __init__(self, source: Readable) -> None:
+    def __init__(self, source: Readable, pump: Pump | None = None) -> None:
         super().__init__(source)
         self._waker = _aio.Waker()
-        self._clock = CLOCK[-1]
-        self._monitor = self._clock.monitor()
-        self._pump: Pump | None = None
+        self._pump = Pump(source, CLOCK[-1].monitor(), CLOCK[-1]) if pump is None else pump
+        self._pump.ahead = False
 
     async def read(self) -> Any:
         """The next item; raises StopAsyncIteration at the end."""
-        if self._pump is None:
+        if self._pump.notify is None:
             self._waker.bind()
-            self._pump = Pump(self._source, self._monitor, self._clock, notify=self._waker.wake)
-        while not (taken := self._take(self._pump)):
-            await self._waker.wait(inf, lambda: self._pump is not None and self._pump.filled)
+            self._pump.notify = self._waker.wake
+        while not (taken := self._take()):
+            await self._waker.wait(inf, lambda: self._pump.filled or self._pump.finished)
         kind, value, _ = taken[0]
         if kind == "item":
             return value
@@ -76,87 +86,78 @@ class Threaded(InMemory):
             raise StopAsyncIteration
         raise value
 
-    def _take(self, pump: Pump) -> list[Read]:
-        with self._monitor:
-            return pump.take()
+    def _take(self) -> list[Read]:
+        pump = self._pump
+        with pump.monitor:
+            if pump.finished and not pump.filled:
+                raise StreamClosed("The source was closed.")
+            return pump.take(1)
 
     def __aiter__(self) -> "Threaded":
         return self
 
     __anext__ = read
 
-    async def aclose(self) -> None:
+    async def aclose(self, patience: float = 0.05) -> None:
         """Stop reading, and wait for the thread where it can be woken."""
-        if self._pump is None:
-            self._source.close()
-        else:
-            await _aio.in_thread(self._pump.close)
+        pump = self._pump
+        pump.stop()
+        await self._waker.wait(self._waker.now() + patience, lambda: pump.finished)
+        if pump.finished:
+            pump.close(patience)
 
 
-class Portal:
-    """An async source to be read by blocking: an event loop in a thread of its own awaits it."""
+class LoopPump(Pump):
+    """Reads an async source in a thread of its own, in an event loop of its own."""
 
-    memory = False
+    def __init__(self, source: AsyncReadable, monitor: Monitor, clock: Clock) -> None:
+        super().__init__(source, monitor, clock)
+        self._waker = _aio.Waker()
+        self._scope: _aio.Scope | None = None
 
-    def __init__(self, source: AsyncReadable) -> None:
-        self._source = source
-        self._portal: Any = None
-        self._runner: Any = None
-        self._reading: Any = None
-        self._closed = False
-        self.name = source.name
+    def _ask(self) -> None:
+        super()._ask()
+        self._waker.wake()
 
-    @property
-    def decoder(self) -> Any:
-        """What opening the source has shown; see `AsyncSource`."""
-        return self._source.decoder
-
-    @decoder.setter
-    def decoder(self, value: Any) -> None:
-        self._source.decoder = value
-
-    @property
-    def wire(self) -> bool:
-        return self._source.wire
-
-    def read(self) -> Any:
-        """The next item; raises StopIteration at the end."""
-        if self._portal is None:
-            self._runner = _aio.portal()
-            self._portal = self._runner.__enter__()
-        self._reading = self._portal.start_task_soon(self._next)
-        found, item = self._reading.result()
-        if not found:
-            raise StopIteration
-        return item
-
-    async def _next(self) -> tuple[bool, Any]:
+    def _run(self) -> None:
         try:
-            return True, await self._source.read()
-        except StopAsyncIteration:
-            return False, None
+            _aio.run(self._main)
+        finally:
+            self._finish()
 
-    def interrupt(self) -> None:
-        """Wake a blocked read."""
-        if self._reading is not None:
-            self._reading.cancel()
+    async def _main(self) -> None:
+        self._waker.bind()
+        try:
+            with _aio.Scope() as self._scope:
+                more = True
+                while more:
+                    await self._waker.wait(inf, self._due)
+                    more = not self._closing and self._keep(await _aio.read(self._source, self._clock.now))
+        finally:
+            await self._source.aclose()
 
-    def close(self) -> None:
-        """Release everything and end the loop."""
-        if self._closed:
-            return
-        self._closed = True
-        if self._portal is None:
-            self._runner = _aio.portal()  # what was given may need a loop to be closed in
-            self._portal = self._runner.__enter__()
-        self._portal.call(self._source.aclose)
-        self._runner.__exit__(None, None, None)
+    def _interrupt(self) -> None:
+        self._waker.wake()
+        if self._scope is not None:
+            self._waker.soon(self._scope.cancel)
+
+    def stop(self) -> None:
+        """Read no more: wakes the source, and does not wait."""
+        if self._thread is None:  # what was given may need a loop to be closed in
+            with self.monitor:
+                self._closing = True
+                self._ask()
+        else:
+            super().stop()
 
 
 def as_async(stream: "TokenStream") -> AsyncTokenStream:
     """The async twin of a sync stream; see there."""
+    if stream._reading.locked():
+        raise _busy(stream)
     source = stream._source
-    twin = AsyncTokenStream(stream._core, InMemory(source) if source.memory else Threaded(source))
+    reader = InMemory(source) if source.memory else Threaded(source, stream._pump)
+    twin = AsyncTokenStream(stream._core, reader, stream._clock.now if stream._started else None)
     _hand_over(stream, twin)
     return twin
 
@@ -165,15 +166,27 @@ def as_sync(stream: AsyncTokenStream) -> "TokenStream":
     """The sync twin of an async stream; see there."""
     from typestream._sync import TokenStream
 
-    twin = TokenStream(stream._core, Portal(stream._source))
+    source: Any = stream._source
+    if isinstance(source, InMemory) and not stream._started:
+        twin = TokenStream(stream._core, source.source)
+    elif stream._started:
+        raise RuntimeError(
+            "as_sync() has to come before the first read: a source that was opened in an event loop stays there."
+        )
+    else:
+        twin = TokenStream(stream._core, source)
+        twin._pump = LoopPump(source, twin._monitor, twin._clock)
     _hand_over(stream, twin)
     return twin
 
 
+def _busy(stream: Any) -> StreamBusy:
+    busy = StreamBusy("The stream is just being read; hand it over before or after.")
+    busy.result = stream.result
+    return busy
+
+
 def _hand_over(old: Any, new: Any) -> None:
-    """The old stream gives everything to the new one and is closed."""
+    """The old stream gives everything to the new one."""
     new._commands.extend(old._commands)
-    old._commands.clear()
-    old._released = True
-    old._core = type(old._core)()
-    old._core.close()
+    old._retire(_HANDED_OVER)

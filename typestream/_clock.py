@@ -45,7 +45,7 @@ class RealMonitor:
     """A monitor in real time."""
 
     def __init__(self) -> None:
-        self._condition = threading.Condition(threading.Lock())
+        self._condition = threading.Condition()  # reentrant: a signal's handler may call stop()
 
     def __enter__(self) -> bool:
         return self._condition.__enter__()

@@ -30,7 +30,7 @@ from typestream.pacing._schedule import Order, Schedule
 from typestream.result import Result
 from typestream.transforms import Chain, Transform
 
-__all__ = ("DONE", "NEED_INPUT", "Action", "Core", "Done", "Require", "Tap", "Wait")
+__all__ = ("DONE", "NEED_INPUT", "Action", "Core", "Done", "Require", "Tap", "Wait", "progress")
 
 Require: TypeAlias = Literal["terminal", "finish_reason"] | None
 Tap: TypeAlias = Callable[[Event | Exception | None, float], None]
@@ -140,7 +140,7 @@ class Core:
         self._stall.heard(now)
         if self._source_ended:
             return
-        error = failure(exc, wire=self._wire)
+        error = exc if isinstance(exc, UnsupportedSource) else failure(exc, wire=self._wire)
         whole = self._decoder is not None and self._decoder.completion != "incomplete"
         if whole and isinstance(error, (StreamConnectionError, StallTimeout)):
             self.end(now)  # the answer was there before the connection broke
@@ -183,13 +183,19 @@ class Core:
                 self._arrive(event, now)
 
     def _arrive(self, event: Event, now: float) -> None:
-        size = _progress(event)
+        size = progress(event)
         if size is not None:
             self._stall.progress()
             if size:
                 self.result.timing.arrived(size, now)
-        if self.tap is not None:
-            self.tap(event, now)
+        try:
+            if self.tap is not None:
+                self.tap(event, now)
+            self._transformed(event, now)
+        except Exception as exc:
+            self._broken(exc, now)
+
+    def _transformed(self, event: Event, now: float) -> None:
         transform = self._transform
         if transform is None:
             self._queue(event, now)
@@ -199,6 +205,13 @@ class Core:
         if transform.ended:
             self.result.completion = "complete"
             self._close_input(None, now)
+
+    def _broken(self, exc: Exception, now: float) -> None:
+        """A transform, a policy or a recording raised: what it held back is not shown."""
+        self._transform = self._schedule = self.tap = None
+        self._read_ahead = False
+        self.result.completion = "incomplete"
+        self._close_input(self._failed or failure(exc, wire=False), now)
 
     def _queue(self, event: Event, now: float) -> None:
         if self._schedule is None:
@@ -212,26 +225,33 @@ class Core:
         """Nothing more is read: what the transforms hold back comes out, then what the schedule holds."""
         self._source_ended = True
         self._failed = error
-        if self.tap is not None:
-            self.tap(error, now)
-        transform = self._transform
-        if transform is not None and not transform.ended:
-            for event in transform.flush() if error is None else transform.abort():
-                self._queue(event, now)
-        if self._schedule is not None:
-            self._schedule.end(now)
+        try:
+            if self.tap is not None:
+                self.tap(error, now)
+            transform = self._transform
+            if transform is not None and not transform.ended:
+                for event in transform.flush() if error is None else transform.abort():
+                    self._queue(event, now)
+            if self._schedule is not None:
+                self._schedule.end(now)
+        except Exception as exc:
+            self._broken(exc, now)
 
     # -- what to do now
 
     def poll(self, now: float) -> Action:
         """What to do now."""
+        if self._paused_at is not None:
+            return DONE if self.ended else HOLD
         if self._ready:
             return self._deliver(self._ready.popleft(), now)
         if self.ended:
             return DONE
-        if self._paused_at is not None:
-            return HOLD
-        due = self._schedule.poll(now) if self._schedule is not None else None
+        try:
+            due = self._schedule.poll(now) if self._schedule is not None else None
+        except Exception as exc:
+            self._broken(exc, now)
+            due = None
         if due is None:
             return self._finish() if self._source_ended else self._need_input(now)
         if isinstance(due, float):
@@ -253,6 +273,7 @@ class Core:
         return self._read_ahead and not self._source_ended and waiting < READ_AHEAD
 
     def _deliver(self, event: Event, now: float) -> Event:
+        self._stall.held(now)
         self.result.add(event)
         if type(event) is TextDelta:
             size = len(event.text)
@@ -314,6 +335,7 @@ class Core:
         """Deliver nothing until `resume`."""
         if self._paused_at is None:
             self._paused_at = now
+            self._stall.held(now)
 
     def resume(self, now: float) -> None:
         """Go on where `pause` held."""
@@ -321,19 +343,27 @@ class Core:
             self._schedule.shift(now - self._paused_at)
         self._paused_at = None
 
-    def stop(self) -> None:
+    def stop(self, now: float) -> None:
         """End now, without an error; what was delivered stays the result."""
         if not self.ended:
-            self._source_ended = self.ended = True
-            self._ready.clear()
+            self._end_early("The reader stopped the stream before it had ended.", now)
 
-    def close(self) -> None:
+    def close(self, now: float, why: str = "This stream was closed before it had ended") -> None:
         """The stream is closed before its end: reading on is an error."""
         if not self.ended:
-            self.stop()
-            error = StreamClosed("This stream was closed before it had ended; nothing more can be read from it.")
-            error.result = self.result
-            self.error = error
+            self.error = self._end_early(f"{why}; nothing more can be read from it.", now)
+
+    def _end_early(self, why: str, now: float) -> StreamClosed:
+        error = StreamClosed(why)
+        error.result = self.result
+        if self.tap is not None and not self._source_ended:
+            self.tap(error, now)
+        if self._ready or (self._schedule is not None and self._schedule.waiting):
+            self.result.completion = "incomplete"  # the answer was whole, what was shown of it is not
+        self._source_ended = self.ended = True
+        self._schedule = None
+        self._ready.clear()
+        return error
 
 
 _EMPTY: Sequence[str] = (
@@ -345,7 +375,7 @@ _EMPTY: Sequence[str] = (
 )
 
 
-def _progress(event: Event) -> int | None:
+def progress(event: Event) -> int | None:
     """How many characters an event brings; None where it is no progress at all."""
     if isinstance(event, (TextDelta, ReasoningDelta, RefusalDelta)):
         return len(event.text)

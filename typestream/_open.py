@@ -3,6 +3,7 @@
 import os
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from functools import partial
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     _Async: TypeAlias = AsyncIterable[Any] | Awaitable[Any] | AbstractAsyncContextManager[Any]
     _Sync: TypeAlias = Iterable[Any] | AbstractContextManager[Any]
 
-__all__ = ("generate", "replay", "stream")
+__all__ = ("first_of", "generate", "replay", "stream")
 
 _ACCEPTED = (
     "an OpenAI stream (or a call that gives one), an HTTP response, or a sync or async iterable of str, bytes, chunks "
@@ -41,6 +42,7 @@ def stream(
     timeout: "float | Timeout | None" = None,
     limits: Limits | None = None,
     require: Require = "terminal",
+    retries: int = 0,
 ) -> "AsyncTokenStream": ...
 @overload
 def stream(
@@ -49,6 +51,7 @@ def stream(
     timeout: "float | Timeout | None" = None,
     limits: Limits | None = None,
     require: Require = "terminal",
+    retries: int = 0,
 ) -> TokenStream: ...
 @overload
 def stream(
@@ -57,6 +60,7 @@ def stream(
     timeout: "float | Timeout | None" = None,
     limits: Limits | None = None,
     require: Require = "terminal",
+    retries: int = 0,
 ) -> Any: ...
 def stream(
     source: Any,
@@ -64,6 +68,7 @@ def stream(
     timeout: "float | Timeout | None" = None,
     limits: Limits | None = None,
     require: Require = "terminal",
+    retries: int = 0,
 ) -> Any:
     """One stream over whatever `source` is.
 
@@ -76,6 +81,10 @@ def stream(
         limits: how much may be read from the wire; see `Limits`.
         require: what must have been seen for the end of the source to be the end of the answer: `"terminal"`, any
             marker that says so; `"finish_reason"`, a finish reason; None, nothing.
+        retries: how many times to call the callable again, if the stream fails before anything was delivered and may
+            yet succeed: the connection broke, nothing came, or the server answered 408, 409, 425, 429 or 5xx. There is
+            a pause before each: half a second, twice as long each time, at most eight seconds. The stall clocks count
+            for each attempt.
 
     Returns:
         A `TokenStream`, or an `AsyncTokenStream` where the source is async.
@@ -88,6 +97,8 @@ def stream(
     if require not in ("terminal", "finish_reason", None):
         raise ValueError(f'require must be "terminal", "finish_reason" or None, not {require!r}.')
     clocks = Timeout.of(timeout)
+    if retries:
+        return _retried(source, retries, lambda: stream(source, limits=limits, require=require), clocks)
     if _is_maker(source):
         source = _call(source)
     if hasattr(source, "_core"):
@@ -99,7 +110,74 @@ def stream(
     else:
         _check(source)
         made = TokenStream(Core(require=require), SyncSource(source, limits=limits, memory=_in_memory(source)))
+    return _timed(made, clocks)
+
+
+def _timed(made: Any, clocks: Timeout | None) -> Any:
     return made.timeout(clocks.first, clocks.between, clocks.total) if clocks else made
+
+
+def _retried(source: Any, retries: int, make: Callable[[], Any], clocks: Timeout | None) -> Any:
+    from typestream._attempts import attempts, backoff, transient
+
+    if type(retries) is not int or retries < 0:
+        raise ValueError(f"stream(retries) must be a whole number of at least 0, not {retries!r}.")
+    if not _is_maker(source):
+        raise ValueError("stream(retries=…) takes a callable, which is called again; what was passed can be read once.")
+    return _timed(attempts([make] * (retries + 1), transient, backoff(retries)), clocks)
+
+
+@overload
+def first_of(
+    *makers: "Callable[[], _Async]",
+    timeout: "float | Timeout | None" = None,
+    limits: Limits | None = None,
+    require: Require = "terminal",
+) -> "AsyncTokenStream": ...
+@overload
+def first_of(
+    *makers: "Callable[[], _Sync]",
+    timeout: "float | Timeout | None" = None,
+    limits: Limits | None = None,
+    require: Require = "terminal",
+) -> TokenStream: ...
+@overload
+def first_of(
+    *makers: Callable[[], Any],
+    timeout: "float | Timeout | None" = None,
+    limits: Limits | None = None,
+    require: Require = "terminal",
+) -> Any: ...
+def first_of(
+    *makers: Callable[[], Any],
+    timeout: "float | Timeout | None" = None,
+    limits: Limits | None = None,
+    require: Require = "terminal",
+) -> Any:
+    """The first of several sources that has something to say: each is turned to when the one before it has failed, in
+    whatever way, before anything was delivered. After that, its errors are the stream's.
+
+    Args:
+        makers: callables without arguments that return what `stream` takes; the first is called at once.
+        timeout: the stall clocks, of each source; see `stream`.
+        limits: how much may be read from the wire.
+        require: what must have been seen at the end; see `stream`.
+
+    Returns:
+        A `TokenStream`, or an `AsyncTokenStream` where the first source is async; the others may be either.
+
+    Raises:
+        StreamError: every callable raised at once; this is the last one's error.
+        TypeError: none was given, or one that cannot be called.
+    """
+    from typestream._attempts import attempts
+
+    if not makers or not all(_is_maker(maker) for maker in makers):
+        raise TypeError(
+            "first_of() takes one or more callables that make a source, such as lambda: client.….create(…)."
+        )
+    opens = [partial(stream, maker, limits=limits, require=require) for maker in makers]
+    return _timed(attempts(opens, lambda error: True), Timeout.of(timeout))
 
 
 def replay(complete: Any) -> TokenStream:

@@ -1,19 +1,19 @@
-"""The buffer between a blocking source and whoever waits for it: one daemon thread reads, on demand or ahead.
+"""The buffer between a source and whoever waits for it in a thread: one daemon thread reads, on demand or ahead.
 
 Rules: what was read is handed over in order, with the time at which it came, and its end or error last; the thread
 alone reads and closes the source; `close` wakes it where it can be woken and joins it.
 """
 
 import contextvars
+import threading
 from collections import deque
 from collections.abc import Callable
 from math import inf
 from typing import Any, Literal, NamedTuple
 
 from typestream._clock import Clock, Monitor
-from typestream._source import Readable
 
-__all__ = ("Pump", "Read")
+__all__ = ("LIMIT", "Pump", "Read")
 
 LIMIT = 64
 """How many items are read ahead at most; what is decoded waits in the stream's own, larger, buffer."""
@@ -28,69 +28,66 @@ class Read(NamedTuple):
 
 
 class Pump:
-    """Reads a source in a thread of its own.
+    """Reads a source in a thread of its own, which is started when something is first asked for.
 
     Args:
         source: what to read.
-        monitor: guards the buffer; notified whenever something was read.
+        monitor: guards the buffer; notified whenever something was read, and when the source was closed.
         clock: tells when.
+
+    Attributes:
         ahead: whether to read on without being asked.
-        notify: called, besides, in the thread, whenever something was read.
+        notify: called, besides, in the thread, whenever the monitor is notified.
+        finished: whether the source was closed.
+        monitor: guards the buffer.
     """
 
-    def __init__(
-        self,
-        source: Readable,
-        monitor: Monitor,
-        clock: Clock,
-        *,
-        ahead: bool = False,
-        notify: Callable[[], None] | None = None,
-    ) -> None:
+    def __init__(self, source: Any, monitor: Monitor, clock: Clock) -> None:
+        self.ahead = self.finished = False
+        self.notify: Callable[[], None] | None = None
         self._source = source
-        self._monitor = monitor
+        self.monitor = monitor
         self._clock = clock
-        self._notify = notify
         self._buffer: deque[Read] = deque()
-        self._wanted = False
-        self._closing = False
-        self.ahead = ahead
-        context = contextvars.copy_context()
-        self._thread = clock.thread(lambda: context.run(self._run))
-        self._thread.start()
+        self._wanted = self._closing = False
+        self._thread: threading.Thread | None = None
 
     @property
     def filled(self) -> bool:
         """Whether something was read that was not taken."""
         return bool(self._buffer)
 
-    def take(self) -> list[Read]:
+    def take(self, most: int = LIMIT) -> list[Read]:
         """What was read by now; asks for more where there is nothing. The monitor must be held."""
-        taken = list(self._buffer)
-        self._buffer.clear()
+        taken = [self._buffer.popleft() for _ in range(min(most, len(self._buffer)))]
         self._wanted = not taken
         if self._wanted or self.ahead:
-            self._monitor.notify()
+            self._ask()
         return taken
 
+    def _ask(self) -> None:
+        if self._thread is None:
+            context = contextvars.copy_context()
+            self._thread = self._clock.thread(lambda: context.run(self._run))
+            self._thread.start()
+        self.monitor.notify()
+
     def _run(self) -> None:
-        more = True
-        while more and self._allowed():
-            read = self._read()
-            more = read.kind == "item"
-            with self._monitor:
-                self._buffer.append(read)
-                self._wanted = False
-                self._monitor.notify()
-            if self._notify is not None:
-                self._notify()
-        self._source.close()
+        try:
+            while self._allowed() and self._keep(self._read()):
+                pass
+        finally:
+            self._source.close()
+            self._finish()
 
     def _allowed(self) -> bool:
-        with self._monitor:
-            while not (self._closing or self._wanted or (self.ahead and len(self._buffer) < LIMIT)):
-                self._monitor.wait(inf)
+        with self.monitor:
+            while not self._due():
+                self.monitor.wait(inf)
             return not self._closing
+
+    def _due(self) -> bool:
+        return self._closing or self._wanted or (self.ahead and len(self._buffer) < LIMIT)
 
     def _read(self) -> Read:
         try:
@@ -100,11 +97,40 @@ class Pump:
         except BaseException as exc:  # it is raised where the stream is read
             return Read("error", exc, self._clock.now())
 
-    def close(self, patience: float = 0.05) -> None:
-        """Stop reading, wake the source, and wait for the thread, at most `patience` seconds: a source that blocks
-        and cannot be woken is closed by the thread as soon as it returns."""
-        with self._monitor:
+    def _keep(self, read: Read) -> bool:
+        """Hand over what was read; whether there may be more."""
+        with self.monitor:
+            self._buffer.append(read)
+            self._wanted = False
+            self.monitor.notify()
+        if self.notify is not None:
+            self.notify()
+        return read.kind == "item"
+
+    def _finish(self) -> None:
+        with self.monitor:
+            self.finished = True
+            self.monitor.notify()
+        if self.notify is not None:
+            self.notify()
+
+    def stop(self) -> None:
+        """Read no more: wakes the source, and does not wait."""
+        with self.monitor:
             self._closing = True
-            self._monitor.notify()
+            self.monitor.notify()
+        if self._thread is not None:
+            self._interrupt()
+        else:
+            self._source.close()
+            self.finished = True
+
+    def _interrupt(self) -> None:
         self._source.interrupt()
-        self._thread.join(patience)
+
+    def close(self, patience: float) -> None:
+        """Read no more, and wait for the thread, at most `patience` seconds: a source that blocks and cannot be woken
+        is closed by the thread as soon as it returns."""
+        self.stop()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(patience)

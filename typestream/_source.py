@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 from typestream.decode import Decoder
+from typestream.errors import StreamClosed
 from typestream.sources.http import Body, async_body, sync_body
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class SyncSource:
         self._iterator: Iterator[Any] | None = None
         self._body: Body | None = None
         self._closers: list[Callable[[], Any]] = []
-        self._closed = False
+        self._closed = self._interrupted = False
         self._limits = limits
         self._objects = objects
 
@@ -105,6 +106,8 @@ class SyncSource:
         """The next item; raises StopIteration at the end."""
         if self._iterator is None:
             self._iterator = self._open(self._given)
+            if self._interrupted:  # while it was opened
+                raise StreamClosed("The source was closed while it was opened.")
         return next(self._iterator)
 
     def _open(self, given: Any) -> Iterator[Any]:
@@ -121,9 +124,12 @@ class SyncSource:
         return iter(given)
 
     def interrupt(self) -> None:
-        """Wake a read that another thread is blocked in, where the source is a connection."""
-        if self._body is not None:
-            self._body.shutdown()
+        """Wake a read that another thread is blocked in, where the source is a connection or has an `interrupt` of
+        its own."""
+        self._interrupted = True
+        wake = self._body.shutdown if self._body is not None else getattr(self._given, "interrupt", None)
+        if callable(wake):
+            wake()
 
     def close(self) -> None:
         """Release everything that was opened, and what was given."""
@@ -199,14 +205,26 @@ class AsyncSource:
         if self._closed:
             return
         self._closed = True
-        closers = self._closers or [_closer(self._given)]
-        for close in reversed(closers):
+        if self.wire:
+            from typestream import _aio
+
+            await _aio.complete(self._close)
+        else:
+            await self._close()  # in the reader's own task: a generator may hold a cancel scope open
+
+    async def _close(self) -> None:
+        cancelled: BaseException | None = None
+        for close in reversed(self._closers or [_closer(self._given)]):
             try:
                 closing = close()
                 if hasattr(closing, "__await__"):
                     await closing
-            except (Exception, StopAsyncIteration):
+            except Exception:
                 pass  # a source that fails to close has nothing more to say
+            except BaseException as exc:
+                cancelled = exc  # the rest has to be closed all the same
+        if cancelled is not None:
+            raise cancelled
 
 
 async def _exhaust(chunks: AsyncIterator[Any]) -> None:

@@ -63,6 +63,12 @@ class Stall:
 
     def heard(self, now: float) -> None:
         """The source gave something: the wait is over, whether or not it was worth it."""
+        if self._since is not None:
+            self.held(now)
+            self._alive = True
+
+    def held(self, now: float) -> None:
+        """The stream does not wait any more, for now."""
         if self._since is None:
             return
         spent = max(0.0, now - self._since)
@@ -71,7 +77,6 @@ class Stall:
         self._total += spent
         if self.grace is not None:
             self._graced += spent
-        self._alive = True
 
     def progress(self) -> None:
         """And it was worth it."""

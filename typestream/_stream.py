@@ -7,7 +7,7 @@ asks its core what to do next.
 import os
 from collections import deque
 from collections.abc import Callable
-from typing import IO
+from typing import IO, Any, Final
 
 from typing_extensions import Self
 
@@ -19,17 +19,23 @@ from typestream.pacing._segment import segmenter
 from typestream.result import Result
 from typestream.transforms import Chain, Transform
 
-__all__ = ("Command", "StreamBase")
+__all__ = ("LAG", "Command", "StreamBase")
 
 Command = Callable[[Core, float], None]
+
+LAG: Final = 16384
+"""How many events a branch of a tee may be behind another."""
 
 
 class StreamBase:
     """A stream's configuration and controls; see `TokenStream` and `AsyncTokenStream`."""
 
+    _source: Any
+
     def __init__(self, core: Core) -> None:
         self._core = core
         self._commands: deque[Command] = deque()
+        self._started = self._released = False
 
     @property
     def result(self) -> Result:
@@ -81,6 +87,9 @@ class StreamBase:
             ValueError: a limit is not a positive number.
         """
         clocks = Timeout(first, between, total)
+        if hasattr(self._source, "timeouts"):  # it has clocks of its own, for each attempt
+            self._source.timeouts = clocks
+            return self
         return self._do(lambda core, now: core.timeouts(clocks))
 
     def recorded(self, target: "str | os.PathLike[str] | IO[str]") -> Self:
@@ -110,8 +119,9 @@ class StreamBase:
         return self._do(lambda core, now: core.resume(now))
 
     def stop(self) -> Self:
-        """End now and keep what was delivered; no error is raised."""
-        self._do(lambda core, now: core.stop())
+        """End now and keep what was delivered; no error is raised. The source is closed by whoever reads next, at
+        once where that is a blocked read."""
+        self._do(lambda core, now: core.stop(now))
         self._interrupt()
         return self
 
@@ -129,6 +139,28 @@ class StreamBase:
         while self._commands:
             self._commands.popleft()(self._core, now)
 
+    def _absorb(self, kind: str, value: Any, at: float) -> None:
+        """Give the core what came of the source."""
+        source, core = self._source, self._core
+        if source.decoder is not None:  # opening the source has shown it
+            core.use(source.decoder, wire=source.wire)
+            source.decoder = None
+        if kind == "item":
+            core.feed(value, at)
+        elif kind == "end":
+            core.end(at)
+        else:
+            core.fail(value, at)
+
+    def _retire(self, why: str) -> None:
+        """Everything this stream had belongs to another now."""
+        result = self._core.result
+        self._core = Core()
+        self._core.result = result
+        self._core.close(0.0, why)
+        self._commands = deque()
+        self._released = True
+
     def _now(self) -> float:
         """The stream's time."""
         raise NotImplementedError
@@ -138,7 +170,7 @@ class StreamBase:
         raise NotImplementedError
 
     def _interrupt(self) -> None:
-        """Wake a read of the source that another thread is blocked in."""
+        """Wake a read of the source that is under way; if there is none, nobody has to be told."""
         raise NotImplementedError
 
 

@@ -10,14 +10,14 @@ import warnings
 from collections.abc import AsyncIterator, Iterator
 from math import inf
 from types import TracebackType
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from typing_extensions import Self
 
 from typestream._clock import CLOCK
 from typestream._core import DONE, Core, Wait
 from typestream._readahead import Pump
-from typestream._stream import StreamBase
+from typestream._stream import LAG, StreamBase
 from typestream.errors import StreamBusy
 from typestream.events import Event, TextDelta
 from typestream.result import Result
@@ -25,9 +25,13 @@ from typestream.result import Result
 if TYPE_CHECKING:
     from typestream._async import AsyncTokenStream
     from typestream._source import Readable
+    from typestream._tee import Policy, Tee
     from typestream.render import Renderer
 
 __all__ = ("TokenStream",)
+
+PATIENCE: Final = 0.05
+"""Seconds to wait for whoever reads the source to let go of it."""
 
 
 class TokenStream(StreamBase, Iterator[str]):
@@ -47,7 +51,6 @@ class TokenStream(StreamBase, Iterator[str]):
         self._monitor = self._clock.monitor()
         self._reading = threading.Lock()
         self._pump: Pump | None = None
-        self._started = self._released = False
 
     # -- reading
 
@@ -124,26 +127,33 @@ class TokenStream(StreamBase, Iterator[str]):
     # -- waiting
 
     def _wait(self, action: Wait) -> None:
-        if not action.input:
-            with self._monitor:
-                if not self._commands:
-                    self._monitor.wait(action.until)
-        elif self._pump is None and action.until == inf and not self._core.read_ahead:
-            self._pull()
-        else:
-            self._take(action.until)
+        try:
+            if not action.input:
+                with self._monitor:
+                    if not self._commands:
+                        self._monitor.wait(action.until)
+            elif self._pump is None and action.until == inf and not self._core.read_ahead:
+                self._pull()
+            else:
+                self._take(action.until)
+        except BaseException:  # an interrupt: what was just being read may be lost
+            self._core.close(self._clock.now())
+            self._release()
+            raise
 
     def _pull(self) -> None:
+        kind: str
+        item: Any
         try:
-            item = self._source.read()
+            kind, item = "item", self._source.read()
         except StopIteration:
-            self._learn()
-            self._core.end(self._clock.now())
+            kind, item = "end", None
         except Exception as exc:
-            self._core.fail(exc, self._clock.now())
-        else:
-            self._learn()
-            self._core.feed(item, self._clock.now())
+            kind, item = "error", exc
+        now = self._clock.now()
+        if self._commands:
+            self._obey(now)
+        self._absorb(kind, item, now)
 
     def _take(self, until: float) -> None:
         if self._pump is None:
@@ -154,28 +164,29 @@ class TokenStream(StreamBase, Iterator[str]):
             if not taken and not self._commands:
                 self._monitor.wait(until)
                 taken = self._pump.take()
-        self._learn()
-        for kind, value, at in taken:
-            if kind == "item":
-                self._core.feed(value, at)
-            elif kind == "end":
-                self._core.end(at)
-            else:
-                self._core.fail(value, at)
-
-    def _learn(self) -> None:
-        """Tell the core what opening the source has shown."""
-        if self._source.decoder is not None:
-            self._core.use(self._source.decoder, wire=self._source.wire)
-            self._source.decoder = None
+        for read in taken:
+            self._absorb(*read)
 
     def _wake(self) -> None:
         with self._monitor:
             self._monitor.notify()
 
     def _interrupt(self) -> None:
-        if self._reading.locked() and self._pump is None:
-            self._source.interrupt()
+        self._leave(0.0)
+
+    def _leave(self, patience: float) -> None:
+        """Carry out `stop` or `close` at once where nobody reads; else wake who does, who then sees to it."""
+        if not self._reading.acquire(blocking=False):
+            if self._pump is None:
+                self._source.interrupt()
+            if not self._reading.acquire(timeout=patience):
+                return
+        try:
+            self._obey(self._clock.now())
+            if self._core.ended:
+                self._release()
+        finally:
+            self._reading.release()
 
     # -- the other shapes
 
@@ -185,37 +196,43 @@ class TokenStream(StreamBase, Iterator[str]):
 
         return as_async(self)
 
-    def tee(self, n: int = 2) -> tuple["TokenStream", ...]:
+    def tee(self, n: int = 2, *, lag: int = LAG, policy: "Policy" = "block") -> "Tee[TokenStream]":
         """`n` streams of the same thing, each with the same events and the same end or error; go on with them alone.
 
+        Read them side by side, each in a thread of its own, or one after the other if the answer has fewer than `lag`
+        events. `.join()` of what is returned makes one more, later: it begins with what came before, in few pieces.
+
+        Args:
+            n: how many.
+            lag: how many events a branch may be behind another.
+            policy: what happens then: `"block"`, the branch that is ahead waits for the other, and fails if it finds
+                that nobody else reads that; `"raise"`, the branch that is behind fails once it has given what it has.
+                Either fails with `StreamLimitExceeded(limit="tee")`.
+
         Raises:
-            ValueError: `n` is less than 1.
+            ValueError: `n` or `lag` is less than 1, or `policy` is unknown.
+            StreamBusy: the stream is just being read.
         """
         from typestream._tee import tee
 
-        return tee(self, n)
+        return tee(self, n, lag, policy)
 
     # -- leaving
 
     def close(self) -> None:
         """Release everything; reading on raises `StreamClosed`, unless the stream had ended. Idempotent, and safe from
-        any thread: a blocked read is woken."""
-        self._do(lambda core, now: core.close())
-        if self._reading.acquire(blocking=False):
-            try:
-                self._obey(self._clock.now())
-            finally:
-                self._reading.release()
-        self._release()
+        any thread: a read that blocks there is woken where the source is a connection, and ends with its next item
+        where it is not."""
+        self._do(lambda core, now: core.close(now))
+        self._leave(PATIENCE)
 
     def _release(self) -> None:
         if self._released:
             return
         self._released = True
         if self._pump is not None:
-            self._pump.close()
+            self._pump.close(PATIENCE)
         else:
-            self._interrupt()
             self._source.close()
 
     def __enter__(self) -> Self:
@@ -229,11 +246,12 @@ class TokenStream(StreamBase, Iterator[str]):
     def __del__(self) -> None:
         if getattr(self, "_released", True):
             return
-        if self._started and not self._source.memory:
-            warnings.warn(
-                f"{self!r} was neither read to its end nor closed.", ResourceWarning, stacklevel=2, source=self
-            )
-        self._release()
+        try:
+            if self._started and not self._source.memory:
+                text = f"{self!r} was neither read to its end nor closed."
+                warnings.warn(text, ResourceWarning, stacklevel=2, source=self)
+        finally:
+            self._release()
 
     def __repr__(self) -> str:
         state = "ended" if self._core.ended else "open"

@@ -1,35 +1,45 @@
 """One stream, read by several: each branch is a stream of its own over the events of the one that was split.
 
-Rules: whoever is first to need an event reads it for all; every branch gets the same events and the same end or
-error; a branch that is closed holds nobody up, and the last one to leave closes the stream.
+Rules: whoever is first to need an event has it read for all; every branch gets the same events and the same end or
+error; no branch is more than `lag` events behind another; a branch that is closed, dropped or has failed holds nobody
+up, and the last one to leave closes the stream.
 """
 
 import copy
+import threading
 from collections import deque
+from collections.abc import Iterable
+from functools import partial
 from math import inf
-from typing import Any
+from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
 
-from typestream import _clock
 from typestream._core import Core
 from typestream._sync import TokenStream
 from typestream.decode import Completion, Decoded
-from typestream.errors import StreamClosed
+from typestream.errors import StreamBusy, StreamClosed, StreamLimitExceeded
 from typestream.events import Event
+from typestream.result import Result
 
-__all__ = ("async_tee", "tee")
+__all__ = ("Policy", "Tee", "async_tee", "tee")
+
+Policy: TypeAlias = Literal["block", "raise"]
+_Stream = TypeVar("_Stream")
+
+PATIENCE: Final = 1.0
+"""Seconds a branch waits for one that, as far as can be seen, nobody else reads."""
 
 
-class _Relay:
-    """The decoder of a branch: events are passed on, and whether they are whole is known to the stream they are of."""
+class Relay:
+    """The decoder of a stream of another stream's events; whether they are whole is known to that one."""
 
     ended = False
 
-    def __init__(self, hub: Any) -> None:
-        self._hub = hub
+    def __init__(self, owner: Any) -> None:
+        self._owner = owner
 
     @property
     def completion(self) -> Completion:
-        stream = self._hub.stream
+        stream = self._owner.stream
         completion: Completion = stream.result.completion if stream._core.ended else "incomplete"
         return completion
 
@@ -40,29 +50,90 @@ class _Relay:
         return []
 
 
+class _Buffer:
+    """What a branch has not read yet, who last read it, and how it may have failed."""
+
+    def __init__(self, before: Iterable[Event]) -> None:
+        self.before = deque(before)  # a late branch is not behind for having to catch up
+        self.events: deque[Event] = deque()
+        self.reader: Any = None
+        self.failed: StreamLimitExceeded | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.before or self.events)
+
+    def pop(self) -> Event:
+        return self.before.popleft() if self.before else self.events.popleft()
+
+
 class _Hub:
     """What the branches share.
 
     Args:
-        stream: the stream that was split.
-        n: how many branches.
+        stream: the stream that was split; nobody else may read it.
+        lag: how many events a branch may be behind.
+        policy: what happens then.
     """
 
-    def __init__(self, stream: Any, n: int) -> None:
-        if n < 1:
-            raise ValueError(f"tee(n) takes a number of at least 1, not {n!r}.")
+    def __init__(self, stream: Any, lag: int, policy: Policy) -> None:
+        if type(lag) is not int or lag < 1:
+            raise ValueError(f"tee(lag) takes a number of at least 1, not {lag!r}.")
+        if policy not in ("block", "raise"):
+            raise ValueError(f'tee(policy) must be "block" or "raise", not {policy!r}.')
         self.stream = stream
-        self.buffers: dict[int, deque[Event]] = {branch: deque() for branch in range(n)}
+        self.buffers: dict[int, _Buffer] = {}
+        self._so_far = Result()
+        self._lag = lag
+        self._policy = policy
+        self._branches = 0
+
+    def branch(self) -> "_Branch":
+        """One more; it begins with what came before."""
+        number, self._branches = self._branches, self._branches + 1
+        self.buffers[number] = _Buffer(self._so_far.events())
+        return _Branch(self, number)
+
+    def own(self, number: int, reader: Any) -> _Buffer:
+        """The buffer of a branch, for whoever reads it now."""
+        buffer = self.buffers.get(number)
+        if buffer is None:
+            raise StreamClosed("This branch was closed.")
+        buffer.reader = reader
+        if buffer.failed is not None and not buffer:
+            raise buffer.failed
+        return buffer
 
     def give(self, event: Event) -> None:
-        for buffer in self.buffers.values():
-            buffer.append(event)
+        self._so_far.add(event)
+        for buffer in list(self.buffers.values()):
+            if buffer.failed is None:
+                buffer.events.append(event)
 
-    def outcome(self) -> Exception | None:
-        """How the stream ended: the same for every branch, in an error object of its own."""
+    def room(self, reader: Any) -> float | None:
+        """How long to wait for those who are behind before the next event is read for all; None not at all."""
+        behind = [each for each in list(self.buffers.values()) if each.failed is None and len(each.events) >= self._lag]
+        if not behind:
+            return None
+        if self._policy == "raise":
+            for buffer in behind:
+                buffer.failed = self._exceeded("This branch is", "another", "read faster")
+            return None
+        return PATIENCE if all(each.reader in (None, reader) for each in behind) else inf
+
+    def alone(self) -> StreamLimitExceeded:
+        """The error of a branch that waits for one that nobody reads."""
+        return self._exceeded("Another branch is", "this one", "read both at once, or close the one nobody reads")
+
+    def _exceeded(self, who: str, whom: str, what: str) -> StreamLimitExceeded:
+        text = f"{who} {self._lag} events behind {whom}: {what}, or give tee() a larger lag."
+        return StreamLimitExceeded(text, limit="tee")
+
+    def end(self, otherwise: Exception) -> Exception:
+        """How the stream ended, the same for every branch, in an error object of its own; `otherwise` at its normal
+        end."""
         error = self.stream._core.error
         if error is None:
-            return None
+            return otherwise
         mine: Exception = copy.copy(error)
         mine.__cause__ = error.__cause__
         return mine
@@ -77,81 +148,153 @@ class _Branch:
     def __init__(self, hub: Any, number: int) -> None:
         self._hub = hub
         self._number = number
-        self.decoder: Any = _Relay(hub)
+        self.decoder: Any = Relay(hub)
         self.name = f"a branch of {hub.stream!r}"
 
     def read(self) -> Any:
         """The next event; for the async hub, an awaitable of it."""
         return self._hub.read(self._number)
 
-    def interrupt(self) -> None: ...
+    def interrupt(self) -> None:
+        self._hub.leave(self._number)
 
     def close(self) -> None:
-        if self._hub.buffers.pop(self._number, None) is not None and not self._hub.buffers:
-            self._hub.stream.close()
+        self._hub.leave(self._number)
 
     async def aclose(self) -> None:
-        if self._hub.buffers.pop(self._number, None) is not None and not self._hub.buffers:
-            await self._hub.aclose()
+        await self._hub.leave(self._number)
+
+    def __del__(self) -> None:
+        self._hub.drop(self._number)
 
 
 class _SyncHub(_Hub):
-    def __init__(self, stream: TokenStream, n: int) -> None:
-        super().__init__(stream, n)
-        self._lock = _clock.RealMonitor()
+    """Whichever branch needs an event first reads it, in its own thread; the others wait for it."""
+
+    def __init__(self, stream: TokenStream, lag: int, policy: Policy) -> None:
+        super().__init__(stream, lag, policy)
+        self._monitor = stream._clock.monitor()
+        self._fetching = False
 
     def read(self, number: int) -> Event:
-        with self._lock:
-            buffer = self.buffers.get(number)
-            if buffer is None:
-                raise StreamClosed("This branch was closed.")
-            if not buffer:
-                try:
-                    event = self.stream._advance()
-                except Exception:
-                    raise self.outcome() or StopIteration() from None
-                if event is None:
-                    raise StopIteration
+        reader = threading.get_ident()
+        with self._monitor:
+            buffer = self.own(number, reader)
+            while not buffer:
+                if self._fetching:
+                    self._monitor.wait(inf)
+                elif self._may_fetch(number, reader):
+                    self._fetch()
+                buffer = self.own(number, reader)
+            if len(buffer.events) == self._lag:
+                self._monitor.notify()
+            return buffer.pop()
+
+    def _may_fetch(self, number: int, reader: int) -> bool:
+        patience = self.room(reader)
+        if patience is None:
+            return True
+        until = self.stream._now() + patience
+        self._monitor.wait(until)
+        if patience == PATIENCE and self.stream._now() >= until and self.room(reader) == PATIENCE:
+            raise self.alone()
+        return False
+
+    def _fetch(self) -> None:
+        """Read the next event for all, without the monitor, which the caller holds."""
+        self._fetching = True
+        event: Event | None = None
+        self._monitor.__exit__(None, None, None)
+        try:
+            event = self.stream._advance()
+        except Exception as exc:
+            raise (self.end(StopIteration()) if self.stream._core.ended else exc) from exc.__cause__
+        finally:
+            self._monitor.__enter__()
+            self._fetching = False
+            if event is not None:
                 self.give(event)
-            return buffer.popleft()
+            self._monitor.notify()
+        if event is None:
+            raise StopIteration
+
+    def leave(self, number: int) -> None:
+        with self._monitor:
+            if self.buffers.pop(number, None) is None:
+                return
+            last = not self.buffers
+            self._monitor.notify()
+        if last:
+            self.stream.close()
+
+    drop = leave
 
 
 class _AsyncHub(_Hub):
-    def __init__(self, stream: Any, n: int) -> None:
+    """A task of its own reads for all: a branch that is cancelled is no concern of the others."""
+
+    def __init__(self, stream: Any, lag: int, policy: Policy) -> None:
         from typestream import _aio
 
-        super().__init__(stream, n)
+        super().__init__(stream, lag, policy)
+        self._aio = _aio
         self._waker = _aio.Waker()
         self._pump: _aio.Pump | None = None
-        self._lock: Any = None
+        self._change = _aio.Event()
 
     async def read(self, number: int) -> Event:
-        from typestream import _aio
-
+        reader = self._aio.task()
         if self._pump is None:
             self._waker.bind()
-            self._lock = _aio.lock()
-            self._pump = _aio.Pump(_Whole(self.stream), self._waker)
-        pump = self._pump
-        while not self.buffers[number]:
-            async with self._lock:  # one branch waits for all
-                if self.buffers[number]:
-                    break
-                await self._waker.wait(inf, lambda: bool(pump.buffer))
-                self._spread(pump)
-        return self.buffers[number].popleft()
+            self._pump = self._aio.Pump(_Whole(self.stream), self._waker.now, self._changed, 1)
+        buffer = self.own(number, reader)
+        while not buffer:
+            await self._more(self._pump, reader)
+            buffer = self.own(number, reader)
+        if len(buffer.events) == self._lag:
+            self._changed()
+        return buffer.pop()
 
-    def _spread(self, pump: Any) -> None:
+    async def _more(self, pump: Any, reader: Any) -> None:
+        if not pump.buffer:
+            await self._change.wait()
+            return
         if pump.buffer[0].kind != "item":  # it stays, for the other branches
-            raise self.outcome() or StopAsyncIteration()
-        read = pump.buffer.popleft()
-        pump.make_room()
-        self.give(read.value)
+            raise self.end(StopAsyncIteration()) if self.stream._core.ended else pump.buffer[0].value
+        patience = self.room(reader)
+        if patience is None:
+            self.give(pump.take()[0].value)
+            self._changed()
+            return
+        change = self._change
+        with self._waker.deadline(self._waker.now() + patience) as scope:
+            await change.wait()
+        if scope.cancelled_caught and self.room(reader) == PATIENCE:
+            raise self.alone()
 
-    async def aclose(self) -> None:
+    def _changed(self) -> None:
+        """Have every branch look again."""
+        self._change.set()
+        self._change = self._aio.Event()
+
+    async def leave(self, number: int) -> None:
+        if self.buffers.pop(number, None) is None:
+            return
+        if self._pump is not None:
+            self._changed()
+        if self.buffers:
+            return
         if self._pump is not None:
             await self._pump.aclose()
         await self.stream.aclose()
+
+    def drop(self, number: int) -> None:
+        if number not in self.buffers:
+            return
+        if self._pump is None:
+            del self.buffers[number]
+        else:
+            self._waker.soon(partial(self._aio.spawn, partial(self.leave, number)))
 
 
 class _Whole:
@@ -166,14 +309,53 @@ class _Whole:
             raise StopAsyncIteration
         return event
 
-
-def tee(stream: TokenStream, n: int) -> tuple[TokenStream, ...]:
-    """`n` streams of the same thing."""
-    hub = _SyncHub(stream, n)
-    return tuple(TokenStream(Core(require=None), _Branch(hub, number)) for number in range(n))
+    async def aclose(self) -> None:
+        await self._stream.aclose()
 
 
-def async_tee(stream: Any, n: int) -> tuple[Any, ...]:
-    """`n` async streams of the same thing."""
-    hub = _AsyncHub(stream, n)
-    return tuple(type(stream)(Core(require=None), _Branch(hub, number)) for number in range(n))
+class Tee(tuple[_Stream, ...], Generic[_Stream]):
+    """The branches of a stream."""
+
+    _hub: _Hub
+
+    def join(self) -> _Stream:
+        """One more branch. What came before it comes first, each text in one piece; then it gets what the others get.
+
+        Raises:
+            StreamClosed: all the branches were closed.
+        """
+        hub = self._hub
+        if not hub.buffers:
+            raise StreamClosed("All the branches were closed; there is nothing to join.")
+        late: _Stream = _stream(hub)
+        return late
+
+
+def _stream(hub: _Hub) -> Any:
+    return type(hub.stream)(Core(require=None), hub.branch())
+
+
+def _split(stream: Any, hub: type[_Hub], n: int, lag: int, policy: Policy) -> Any:
+    if type(n) is not int or n < 1:
+        raise ValueError(f"tee(n) takes a number of at least 1, not {n!r}.")
+    inner = copy.copy(stream)
+    inner._reading = threading.Lock()
+    shared = hub(inner, lag, policy)
+    stream._retire("This stream was split: go on with the branches that tee() gave")
+    branches: Tee[Any] = Tee(_stream(shared) for _ in range(n))
+    branches._hub = shared
+    return branches
+
+
+def tee(stream: TokenStream, n: int, lag: int, policy: Policy) -> Tee[TokenStream]:
+    """`n` streams of the same thing; see `TokenStream.tee`."""
+    if stream._reading.locked():
+        raise StreamBusy("The stream is just being read; split it before or after.")
+    return _split(stream, _SyncHub, n, lag, policy)  # type: ignore[no-any-return]
+
+
+def async_tee(stream: Any, n: int, lag: int, policy: Policy) -> Tee[Any]:
+    """`n` async streams of the same thing; see `AsyncTokenStream.tee`."""
+    if stream._busy:
+        raise StreamBusy("The stream is just being read; split it before or after.")
+    return _split(stream, _AsyncHub, n, lag, policy)  # type: ignore[no-any-return]

@@ -106,6 +106,8 @@ def _decoder(response: Any, build: Callable[[Any], Any] | None, limits: Limits |
 
 def _shutdown(response: Any) -> None:
     """End both directions of the connection: a read that blocks in another thread returns at once."""
+    if getattr(response, "is_closed", False):
+        return  # the connection may serve another request by now
     stream: Any = (getattr(response, "extensions", None) or {}).get("network_stream")
     connection = stream.get_extra_info("socket") if hasattr(stream, "get_extra_info") else None
     if connection is not None:
