@@ -7,93 +7,22 @@ terminal. What costs import time is imported by the command that needs it.
 
 import argparse
 import os
-import re
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, NoReturn, cast
 
 import typestream
-from typestream import pacing
+from typestream._command import PACES, CommandError, Screen, pace, paced_for
 from typestream.errors import StreamError, UnsupportedSource
 from typestream.events import Event
-from typestream.pacing import Instant, Pacing, Smooth, Steady
+from typestream.pacing import Instant, Smooth, Steady
 
-__all__ = ("CommandError", "Screen", "main", "pace", "paced_for")
+__all__ = ("main",)
 
-_PACES = "instant, smooth:0.4 (seconds of lag), steady:40 (a second), typist:240 (words a minute)"
-_PACE = re.compile(r"([^:/]*)(?::([^/]*))?(?:/(.*))?", re.DOTALL)
 _RESPONSES = frozenset({"choices", "output", "content", "message", "candidates"})
-_UNITS = ("grapheme", "word", "sentence", "line", "delta")
-
-
-class CommandError(Exception):
-    """What was asked cannot be done; the message is for the user."""
-
-
-class Screen:
-    """Standard output, and whether the cursor stands at the beginning of a line."""
-
-    def __init__(self, file: IO[str]) -> None:
-        self._file = file
-        self._last = "\n"
-        self.encoding = getattr(file, "encoding", None)
-
-    def isatty(self) -> bool:
-        return self._file.isatty()
-
-    def write(self, text: str) -> int:
-        self._last = text[-1:] or self._last  # first, since Ctrl-C may come as soon as the text is seen
-        self._file.write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        self._file.flush()
-
-    def line(self, text: str) -> None:
-        """A line of our own, on a line of its own."""
-        from typestream.render import write
-
-        write(self, ("" if self._last == "\n" else "\n") + text + "\n")
-
-    def fresh(self) -> None:
-        """Put a terminal's cursor at the beginning of a line."""
-        if self._last != "\n" and self.isatty():
-            self.write("\n")
-            self.flush()
-
-
-def pace(text: str) -> Pacing:
-    """The policy that a `--pace` names: `NAME[:NUMBER][/UNIT]`, such as `instant`, `smooth`, `smooth:0.3`, `steady:40`,
-    `steady:12/word`, `typist:300`. Raises argparse.ArgumentTypeError."""
-    name, number, unit = _PACE.fullmatch(text).groups()  # type: ignore[union-attr]
-    makers: dict[str, tuple[Any, str | None]] = {
-        "instant": (Instant, None),
-        "smooth": (Smooth, "max_lag"),
-        "steady": (Steady, "rate"),
-        "typist": (getattr(pacing, "Typist", None), "wpm"),
-    }
-    policy, parameter = makers.get(name, (None, None))
-    if policy is None or unit not in (None, *_UNITS) or (parameter is None and text != name):
-        raise argparse.ArgumentTypeError(f"{text!r} is no pace; there are {_PACES}, and units such as steady:12/word")
-    options: dict[str, Any] = {} if unit is None else {"per": unit}
-    try:
-        if number is not None and parameter is not None:
-            options[parameter] = float(number)
-        made: Pacing = policy(**options)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} needs a positive number after the colon") from None
-    return made
-
-
-def paced_for(screen: Any, asked: Pacing | None, default: Pacing) -> Pacing:
-    """The one place that decides to bypass pacing: where nobody watches (no terminal, `CI`), or does not want to see
-    things move (`NO_MOTION`), unless a pace was asked for."""
-    if asked is not None:
-        return asked
-    unwatched = not screen.isatty() or any(os.environ.get(name, "") not in ("", "0") for name in ("CI", "NO_MOTION"))
-    return Instant() if unwatched else default
 
 
 def _demo(args: argparse.Namespace, screen: Screen) -> None:
@@ -253,7 +182,7 @@ def _parser() -> argparse.ArgumentParser:
     play.set_defaults(run=_play)
 
     for command in (demo, pipe, play):
-        command.add_argument("--pace", type=pace, metavar="PACE", help=f"{_PACES}; a unit may follow: steady:12/word")
+        command.add_argument("--pace", type=pace, metavar="PACE", help=f"{PACES}; a unit may follow: steady:12/word")
     for command in (pipe, play):
         command.add_argument("--raw", action="store_true", help="pass control characters on to the terminal")
     return parser
@@ -263,11 +192,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; the exit code. Raises SystemExit for `--help` and for a bad command."""
     args = _parser().parse_args(argv)
     screen = Screen(sys.stdout)
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        # not where a shell has us ignore it, and not in a thread, where it cannot be set
+        if handler is signal.default_int_handler and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, screen.interrupted)
+        return _run(args, screen)
+    finally:
+        if signal.getsignal(signal.SIGINT) == screen.interrupted:  # after Ctrl-C it stays ignored to the end
+            signal.signal(signal.SIGINT, handler)
+
+
+def _run(args: argparse.Namespace, screen: Screen) -> int:
     try:
         try:
             args.run(args, screen)
         except KeyboardInterrupt:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # the second press of an impatient user
             screen.fresh()
             return 130
     except BrokenPipeError:

@@ -4,9 +4,8 @@ import io
 
 import pytest
 
-from typestream import pacing
-from typestream.cli import pace, paced_for
-from typestream.pacing import Instant, Smooth, Steady
+from typestream._command import pace, paced_for
+from typestream.pacing import Instant, Smooth, Steady, Typist
 
 
 @pytest.mark.parametrize(
@@ -19,16 +18,12 @@ from typestream.pacing import Instant, Smooth, Steady
         ("smooth/word", Smooth(per="word")),
         ("steady:40", Steady(40)),
         ("steady:12/word", Steady(12, per="word")),
+        ("typist:300", Typist(wpm=300)),
         ("steady:2.5/line", Steady(2.5, per="line")),
     ],
 )
 def test_a_pace_is_a_policy(text, policy):
     assert pace(text) == policy
-
-
-@pytest.mark.skipif(not hasattr(pacing, "Typist"), reason="no Typist yet")
-def test_a_typist():
-    assert pace("typist:300") == pacing.Typist(wpm=300)
 
 
 @pytest.mark.parametrize("text", ["", "fast", "steady:4/hour", "instant:3", "instant/word", "smooth/word/word"])

@@ -89,6 +89,17 @@ def test_ctrl_c_ends_the_demo_at_once(pace):
     assert "[local]" not in shown
 
 
+def test_ctrl_c_before_the_first_word():
+    """While the SDK is imported, most likely."""
+    session = Session("demo")
+    session.until(b"Darcy.")
+    session.press(b"\x03")
+    shown, code = session.end()
+    assert code == 130
+    assert "Traceback" not in shown
+    assert shown.endswith("^C\n")
+
+
 def test_ctrl_c_while_a_pipe_waits_for_more():
     read, write = os.pipe()
     os.write(write, b"first words")

@@ -4,13 +4,13 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import IO, Any, NamedTuple, Protocol, cast
+from typing import IO, Any, NamedTuple, cast
 
 import typestream
 from typestream import TokenStream
+from typestream._command import CommandError, Screen
 from typestream._demo.ask import turn
 from typestream._demo.ngram import load
-from typestream.cli import CommandError
 from typestream.pacing import Pacing
 from typestream.render import Plain, Terminal, neutralise
 from typestream.result import Result
@@ -23,16 +23,6 @@ _SEED = 54
 _TEMPERATURE = 0.6
 
 
-class _Screen(Protocol):
-    def isatty(self) -> bool: ...
-
-    def write(self, text: str, /) -> int: ...
-
-    def flush(self) -> None: ...
-
-    def line(self, text: str) -> None: ...
-
-
 class _Endpoint(NamedTuple):
     """Where the live stream comes from: the SDK's client, what to ask for, and where that is, for people."""
 
@@ -42,7 +32,7 @@ class _Endpoint(NamedTuple):
 
 
 def show(
-    screen: _Screen,
+    screen: Screen,
     *,
     model: str | None,
     prompt: str,
