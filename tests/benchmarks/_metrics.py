@@ -100,20 +100,21 @@ def _freeze(came: Sequence[float], shown: Sequence[tuple[float, str]]) -> float:
     return total
 
 
-def bound(arrivals: Sequence[tuple[float, str]], max_lag: float) -> float:
+def bound(arrivals: Sequence[tuple[float, str]], max_lag: float, tail: float | None = None) -> float:
     """The least variation of the rate that any pacer can have with that lag, were it to know the future.
 
     The shortest path ("taut string") between all that has arrived and all that arrived `max_lag` before minimises
     every convex function of the rate. It is computed on a grid of 20 ms, and the best of several beginnings (up to
-    `max_lag` after the first arrival) and ends (up to `max_lag` after the last) counts.
+    `max_lag` after the first arrival) and ends (up to `max_lag` after the last) counts. Where `tail` is given, only
+    those pacers count that begin at once and end so many seconds after the last arrival at most.
     """
     times = [at for at, _ in arrivals]
     sums = [0, *accumulate(len(text) for _, text in arrivals)]
     best = inf
-    for begin in range(5):
+    for begin in range(5 if tail is None else 1):
         for finish in range(9):
             start = times[0] + max_lag * begin / 4
-            end = times[-1] + max(_GRID, max_lag * finish / 8)
+            end = times[-1] + max(_GRID, min(max_lag, tail or inf) * finish / 8)
             best = min(best, _bound_between(times, sums, max_lag, start, end))
     return best
 

@@ -83,8 +83,8 @@ HEAD = (
 )
 
 
-def table() -> int:
-    """Our rows on the recorded traces, and the best published ones; returns how many gates were missed."""
+def table() -> None:
+    """Our rows on the recorded traces, and the best published ones."""
     missed = 0
     print(HEAD)
     for name, rows in recorded().items():
@@ -97,6 +97,9 @@ def table() -> int:
             wrong += [f"M5 < {gate}"] if gate is not None and own < gate else []
             missed += len(wrong)
             shown = f"{own:.2f}" if name in GATES else "    "
+            if gate is not None:
+                reachable = bound(arrivals(rows), max_lag) / bound(arrivals(rows), max_lag, TAIL)
+                shown += f" (of {gate}; at most {reachable:.2f} with M1 and M9)"
             print(_line(name, f"Smooth({max_lag})", got, shown, "; ".join(wrong) or "ok"))
         for system, row in (shared("pacing_baselines.json") or {}).get(name, {}).items():
             if name in BURSTY:
@@ -106,7 +109,7 @@ def table() -> int:
                     f" {row['max_jump']:>9} {row['tail']:6.0f}"
                 )
     frontier()
-    return missed
+    print(f"\n{missed} gates missed" if missed else "\nevery gate held")
 
 
 def frontier() -> None:
@@ -121,9 +124,8 @@ def frontier() -> None:
         print(f"{name:<9}", "  ".join(f"{lag}: {bound(came, int(lag) / 1000):.3f}/{row[lag]:.3f}" for lag in row))
 
 
-def seeds(count: int, kinds: Sequence[str] = tuple(KINDS)) -> int:
+def seeds(count: int, kinds: Sequence[str] = tuple(KINDS)) -> None:
     """Generated traces: per kind and lag the median and least share, and which gates were missed how often."""
-    total = 0
     print(f"{count} seeds: median share of the bound (least; share of the mean bound), and gates missed")
     for kind in kinds:
         for at, max_lag in enumerate(LAGS):
@@ -142,16 +144,14 @@ def seeds(count: int, kinds: Sequence[str] = tuple(KINDS)) -> int:
                     shares.append(bounds[-1] / owns[-1])
             text = ""
             if shares:
-                gate = GATES[kind][at]
-                held = sum(value >= gate for value in shares)
+                least = GATES[kind][at]
+                held = sum(value >= least for value in shares)
                 text = (
                     f"{median(shares):.2f} ({min(shares):.2f}; {sum(bounds) / sum(owns):.2f})"
-                    f"  gate {gate} held by {held}/{count}"
+                    f"  gate {least} held by {held}/{count}"
                 )
-                missed.update({f"M5 < {gate} (median)": 1} if median(shares) < gate else {})
-            total += len(missed)
+                missed.update({f"M5 < {least} (median)": 1} if median(shares) < least else {})
             print(f"{kind:<9} {max_lag:<5} {text} ", missed or "ok", flush=True)
-    return total
 
 
 def main() -> None:
@@ -159,8 +159,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, metavar="N", help="generated traces with N seeds instead")
     parser.add_argument("--kind", action="append", choices=list(KINDS), help="only this kind (with --seeds)")
     options = parser.parse_args()
-    missed = seeds(options.seeds, options.kind or tuple(KINDS)) if options.seeds else table()
-    print(f"\n{missed} gates missed" if missed else "\nevery gate held")
+    if options.seeds:
+        seeds(options.seeds, options.kind or tuple(KINDS))
+    else:
+        table()
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ FIRST_GAP = 0.5  # seconds from the first burst to the second, while nothing is 
 ONE_BURST = 0.006  # seconds; closer arrivals are one burst
 WINDOW_GAPS, WINDOW_LEAST, WINDOW_MOST = 13.0, 0.7, 10.0  # memory of the rate: so many gaps, seconds, seconds
 REMEMBERED = 30  # gaps, for their mean and spread
+STALL_GAPS, STALL, FIRST_STALL = 8.0, 0.2, 1.0  # a longer silence is a stall, and says nothing about the rate: seconds
 DOUBT = 0.1  # of max_lag: at first the rate is taken for less than it seems
 LATE_SPREAD = 0.35  # the next burst is expected so many deviations after the mean gap
 STILL = 0.1  # and when it is overdue, in so many gaps
@@ -46,7 +47,7 @@ class Smooth(Pacing):
     """Adaptive: as even as the source allows within a lag budget, which is a contract.
 
     The first piece goes out at once. No piece is shown later than `max_lag` after its arrival, nor later than `tail`
-    after the source has ended, but for the least time between two emissions (5 ms). Evenness costs lag: the more is
+    after the source has ended, but for the least time between two emissions (3 ms). Evenness costs lag: the more is
     allowed, the evener the text.
 
     Args:
@@ -95,8 +96,9 @@ class _SmoothPace:
     def delay(self, piece: str, moment: Moment) -> float:
         waiting = len(moment.arrivals)
         shown = self._due.total - waiting
-        rate = self._wanted(waiting, max(moment.due, moment.now))
-        floor = self._due.rate(moment.due, shown)
+        now = max(moment.due, moment.now)
+        rate = self._wanted(waiting, now)
+        floor = self._due.rate(now, shown)
         if rate < floor:
             rate = floor
         if rate < SLOWEST:
@@ -197,6 +199,7 @@ class _Source:
         self.last = max(at, self.last)
 
     def _finish(self, gap: float) -> None:
+        gap = min(gap, STALL_GAPS * self.gap + STALL if self.gap else FIRST_STALL)
         self._gaps = min(self._gaps + 1, REMEMBERED)
         off = gap - self.gap if self.gap else 0.0
         self.gap = self.gap + off / self._gaps if self.gap else gap
