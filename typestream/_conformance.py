@@ -28,7 +28,8 @@ def check(maker: Callable[[], Any]) -> None:
 
 def _sync(maker: Callable[[], Any]) -> TokenStream:
     made: Any = stream(maker())
-    return made if isinstance(made, TokenStream) else made.as_sync()  # type: ignore[no-any-return]
+    twin: TokenStream = made if isinstance(made, TokenStream) else made.as_sync()
+    return twin
 
 
 def _folded(maker: Callable[[], Any]) -> Result:

@@ -6,7 +6,7 @@ to raise. What has been decoded before a failure is delivered before it.
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import inf
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
@@ -26,6 +26,7 @@ from typestream.errors import (
 from typestream.events import Event, Other, ReasoningDelta, RefusalDelta, Start, TextDelta, ToolCallDelta
 from typestream.pacing._policies import Instant
 from typestream.pacing._policy import Pacing
+from typestream.pacing._recorded import AsRecorded, RecordedSchedule
 from typestream.pacing._schedule import Order, Schedule
 from typestream.result import Result
 from typestream.transforms import Chain, Transform
@@ -80,7 +81,7 @@ class Core:
         self._empty_text = False
         self._surrogates = JoinSurrogates()
         self._ready: deque[Event] = deque()
-        self._schedule: Schedule | None = None
+        self._schedule: Schedule | RecordedSchedule | None = None
         self._read_ahead = False
         self._lags: Lags | None = None
         self._source_ended = False
@@ -304,17 +305,25 @@ class Core:
 
     def pace(self, policy: Pacing, order: Order, now: float) -> None:
         """From now on, show text as `policy` says."""
-        if self._schedule is not None:
-            self._schedule.change(policy, now)
-        elif not isinstance(policy, Instant):
-            self._schedule = Schedule(policy, order)
-            self._lags = Lags()
-            waiting, self._ready = self._ready, deque()
-            for event in waiting:
-                self._queue(event, now)
-            if self._source_ended:
-                self._schedule.end(now)
         self._read_ahead = policy.read_ahead
+        if isinstance(self._schedule, Schedule) and not isinstance(policy, AsRecorded):
+            self._schedule.change(policy, now)
+            return
+        waiting = [*self._drained(now), *self._ready]
+        self._ready.clear()
+        self._schedule = None if isinstance(policy, Instant) else _schedule(policy, order)
+        self._lags = None if self._schedule is None else Lags()
+        for event in waiting:
+            self._queue(event, now)
+        if self._source_ended and self._schedule is not None:
+            self._schedule.end(now)
+
+    def _drained(self, now: float) -> Iterator[Event]:
+        """What waits in the schedule, which is given up."""
+        if self._schedule is not None:
+            self._schedule.skip()
+            while isinstance(event := self._schedule.poll(now), Event):
+                yield event
 
     def through(self, *transforms: Transform) -> None:
         """Pass events through these too, after those there are."""
@@ -364,6 +373,10 @@ class Core:
         self._schedule = None
         self._ready.clear()
         return error
+
+
+def _schedule(policy: Pacing, order: Order) -> Schedule | RecordedSchedule:
+    return RecordedSchedule(policy) if isinstance(policy, AsRecorded) else Schedule(policy, order)
 
 
 _EMPTY: Sequence[str] = (

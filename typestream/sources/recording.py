@@ -7,6 +7,7 @@ stream ended: `{"t": …, "end": "complete" | "error", …}`. Nothing of the req
 
 import json
 import os
+from dataclasses import replace
 from typing import IO, Any
 
 from typestream._json import event_from_dict, event_to_dict
@@ -99,7 +100,8 @@ class Recording:
             if "end" in entry:
                 recording.end, recording.ended = entry["end"], entry["t"]
             else:
-                recording.events.append((entry["t"], event_from_dict(entry["event"])))
+                event = replace(event_from_dict(entry["event"]), raw=entry)
+                recording.events.append((entry["t"], event))
         return recording
 
 

@@ -1,0 +1,81 @@
+"""A recording at its own pace: every event when it came, and not only text."""
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from typestream.events import Event
+from typestream.pacing._policies import check
+from typestream.pacing._policy import Moment, Pacing
+
+__all__ = ("AsRecorded", "RecordedSchedule", "recorded_at")
+
+
+@dataclass(frozen=True, slots=True)
+class AsRecorded(Pacing):
+    """The arrival times of a recording, scaled: for `replay(path)` and `replay(recording)`. What was not recorded is
+    shown as it comes.
+
+    Args:
+        speed: 2.0 is twice as fast.
+    """
+
+    speed: float = 1.0
+    per: object = field(default="delta", init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        check("AsRecorded(speed)", self.speed)
+
+    def delay(self, piece: str, moment: Moment) -> float:
+        return 0.0
+
+
+def recorded_at(event: Event) -> float | None:
+    """When an event that was read from a recording had arrived, in seconds; None for other events."""
+    line: Any = event.raw
+    at = line.get("t") if type(line) is dict and "event" in line else None
+    return float(at) if isinstance(at, (int, float)) else None
+
+
+class RecordedSchedule:
+    """The same methods as `Schedule`, with each event due when it came; see there."""
+
+    def __init__(self, policy: AsRecorded) -> None:
+        self._speed = policy.speed
+        self._queue: deque[tuple[float | None, Event]] = deque()
+        self._start: float | None = None
+        self._skipping = False
+
+    @property
+    def waiting(self) -> int:
+        return len(self._queue)
+
+    def feed(self, event: Event, now: float) -> None:
+        """An event has been read."""
+        if self._start is None:
+            self._start = now
+        self._queue.append((recorded_at(event), event))
+
+    def end(self, now: float) -> None:
+        """Nothing more will be read."""
+
+    def skip(self) -> None:
+        """Everything is due at once from now on."""
+        self._skipping = True
+
+    def shift(self, seconds: float) -> None:
+        """So long was the stream paused."""
+        if self._start is not None:
+            self._start += seconds
+
+    def poll(self, now: float) -> Event | float | None:
+        """What is due now; or when the next event is; or None, when nothing waits."""
+        if not self._queue:
+            return None
+        at, event = self._queue[0]
+        if at is not None and self._start is not None and not self._skipping:
+            due = self._start + at / self._speed
+            if due > now:
+                return due
+        self._queue.popleft()
+        return event
