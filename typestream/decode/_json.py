@@ -9,7 +9,7 @@ import re
 from typing import Any, NoReturn
 
 from typestream.decode._limits import Limits
-from typestream.errors import StreamLimitExceeded
+from typestream.errors import StreamError, StreamLimitExceeded, StreamProtocolError
 
 __all__ = ("JsonSplitter", "parse")
 
@@ -58,6 +58,7 @@ _RUN = re.compile(rb'[^{}\[\]"]*(?:"[^"\\]*(?:\\.[^"\\]*)*"[^{}\[\]"]*)*', re.DO
 _INSIDE = re.compile(rb'["\\]')
 _BETWEEN = re.compile(rb"[^\s,\x1e]")
 _QUOTE = 0x22
+_DEPTH = 1000  # past this, Python's parser would give up anyway
 _SLICE = 64 * 1024  # what a regular expression may have to go back over
 _LINE_END = re.compile(rb"[\r\n]")
 
@@ -73,7 +74,7 @@ class JsonSplitter:
     """
 
     def __init__(self, limits: Limits | None = None) -> None:
-        self.error: StreamLimitExceeded | None = None
+        self.error: StreamError | None = None
         self._limit = (limits or Limits()).event
         self._value = bytearray()  # the value, or the line of something else, that has not ended yet
         self._base = 0  # the depth at which values are: 1 in an array
@@ -134,6 +135,10 @@ class JsonSplitter:
                 self._string = True
                 break
             self._depth += 1 if char in b"{[" else -1
+            if self._depth > _DEPTH:
+                message = "The stream sent JSON that is nested too deeply."
+                self.error = StreamProtocolError(message, excerpt=bytes(self._value[:200]) + data[start : start + 200])
+                return len(data)
             if self._depth == self._base:
                 self._keep(data, start, at)
                 self._give(out)
