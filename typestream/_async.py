@@ -4,7 +4,6 @@ Rules: no cancel scope is open while an event is delivered; a wait that is cance
 cancelled ends the stream, since its source cannot be read on.
 """
 
-import sys
 import warnings
 from collections.abc import AsyncIterator, Callable
 from functools import partial
@@ -79,17 +78,14 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
         """Read to the end, writing what `renderer` makes of each event.
 
         Args:
-            renderer: makes text of events; its `finish` is written even when the stream breaks off.
+            renderer: makes text of events; its last words are written even when the stream breaks off.
             to: a text file; standard output where none is given.
         """
-        from typestream.render import write
+        from typestream.render import Rendering
 
-        out = sys.stdout if to is None else to
-        try:
+        with Rendering(renderer, to, self.result) as rendering:
             while (event := await self._advance()) is not None:
-                write(out, renderer.feed(event))
-        finally:
-            write(out, renderer.finish(self.result))
+                rendering.feed(event)
         return self.result
 
     async def _advance(self) -> Event | None:

@@ -4,7 +4,6 @@ Rules: the source is read in the caller's own thread, unless reading may have to
 while the stream waits to show what it has; then a `Pump` reads it.
 """
 
-import sys
 import threading
 import warnings
 from collections.abc import AsyncIterator, Iterator
@@ -80,17 +79,14 @@ class TokenStream(StreamBase, Iterator[str]):
         """Read to the end, writing what `renderer` makes of each event.
 
         Args:
-            renderer: makes text of events; its `finish` is written even when the stream breaks off.
+            renderer: makes text of events; its last words are written even when the stream breaks off.
             to: a text file; standard output where none is given.
         """
-        from typestream.render import write
+        from typestream.render import Rendering
 
-        out = sys.stdout if to is None else to
-        try:
+        with Rendering(renderer, to, self.result) as rendering:
             while (event := self._advance()) is not None:
-                write(out, renderer.feed(event))
-        finally:
-            write(out, renderer.finish(self.result))
+                rendering.feed(event)
         return self.result
 
     def _advance(self) -> Event | None:

@@ -11,7 +11,7 @@ from typestream.render._lines import Backlog, JsonLines, Sse
 from typestream.render._neutralise import Neutraliser, neutralise
 from typestream.render._openai import OpenAISse
 from typestream.render._plain import Plain
-from typestream.render._sink import Sink, attach, write
+from typestream.render._sink import Rendering, Sink, attach, write
 from typestream.render._terminal import Terminal
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ __all__ = (
     "OpenAISse",
     "Plain",
     "Renderer",
+    "Rendering",
     "Sink",
     "Sse",
     "Terminal",

@@ -1,8 +1,14 @@
 """Writing what a renderer made, wherever it goes. The only part of rendering that writes."""
 
+import sys
 from typing import Any, Protocol
 
-__all__ = ("Sink", "attach", "write")
+from typestream.errors import StreamError
+from typestream.events import Event
+from typestream.render._base import Renderer, finished
+from typestream.result import Result
+
+__all__ = ("Rendering", "Sink", "attach", "write")
 
 
 class Sink(Protocol):
@@ -30,3 +36,30 @@ def attach(renderer: Any, file: Any) -> None:
     wants = getattr(renderer, "attach", None)
     if wants is not None:
         wants(file)
+
+
+class Rendering:
+    """A renderer at work on a file: its last words are written however its block is left.
+
+    Args:
+        renderer: makes text of events.
+        file: what it is written to; standard output where None.
+        result: the stream's result, final when the block is left.
+    """
+
+    def __init__(self, renderer: Renderer, file: Any, result: Result) -> None:
+        self._renderer = renderer
+        self._file = sys.stdout if file is None else file
+        self._result = result
+
+    def __enter__(self) -> "Rendering":
+        attach(self._renderer, self._file)
+        return self
+
+    def feed(self, event: Event) -> None:
+        """Write what the renderer makes of an event."""
+        write(self._file, self._renderer.feed(event))
+
+    def __exit__(self, kind: Any, exc: BaseException | None, trace: Any) -> None:
+        error = exc if isinstance(exc, StreamError) else None
+        write(self._file, finished(self._renderer, self._result, error))
