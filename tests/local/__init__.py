@@ -1,0 +1,1 @@
+"""Tests with models that run on this machine; each says what it needs and is skipped without it."""
