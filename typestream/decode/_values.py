@@ -11,7 +11,7 @@ from typestream.decode._base import Completion, Decoded, Decoder, get
 from typestream.decode._fields import server_error
 from typestream.decode._json import parse
 from typestream.errors import StreamError, StreamProtocolError, StreamServerError, UnsupportedSource
-from typestream.events import Lazy, Other
+from typestream.events import Finish, Lazy, Other
 
 __all__ = ("Values", "reported")
 
@@ -94,9 +94,13 @@ class Values:
         except Exception as exc:
             self._undecodable(value, exc, out)
             return
+        news = shape.completion != self.completion
         self.completion, self.ended = shape.completion, shape.ended
         if out and isinstance(out[-1], StreamError):
             self.ended = self.failed = True
+        elif news and any(type(event) is Finish and event.reason == "error" for event in out):
+            message = "The server ended the answer with an error, and did not say which."
+            self.fail(StreamServerError(message, body=value), out)
 
     def _choose(self, value: dict[str, Any], raw: Any, out: Decoded) -> Decoder | None:
         from typestream.decode import choose

@@ -43,6 +43,8 @@ class AnthropicDecoder(Base):
             out.append(_typed(error, item))
         elif kind == "content_block_start":
             self._block(get(item, "content_block"), number(get(item, "index")) or 0, raw, out)
+        elif kind == "content_block_delta" and self._finished:
+            out.append(Other("after_finish", raw=raw))  # nothing of the answer can follow its stop reason
         elif kind == "content_block_delta":
             self._delta(get(item, "delta"), number(get(item, "index")) or 0, raw, out)
         elif kind == "content_block_stop":
