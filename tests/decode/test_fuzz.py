@@ -204,8 +204,40 @@ CHUNK = st.fixed_dictionaries(
 )
 
 
+def _odd(place: str, name: str, value: Any) -> dict[str, Any]:
+    """A plain chunk with one oddity."""
+    delta: dict[str, Any] = {"content": "a"}
+    choice: dict[str, Any] = {"index": 0, "delta": delta, "finish_reason": None}
+    top: dict[str, Any] = {"id": "c", "model": "m", "choices": [choice]}
+    {"delta": delta, "choice": choice, "top": top}[place][name] = value
+    return top
+
+
+ODD = st.builds(
+    _odd,
+    st.sampled_from(["delta", "choice", "top"]),
+    st.sampled_from(
+        [
+            "id",
+            "model",
+            "usage",
+            "error",
+            "x",
+            "moderation",
+            "index",
+            "finish_reason",
+            "logprobs",
+            "refusal",
+            "tool_calls",
+            "role",
+        ]
+    ),
+    st.sampled_from([None, "", "v", 1, {"content": [{"token": "a"}], "prompt_tokens": 1}, [{"id": "1"}]]),
+)
+
+
 @settings(max_examples=300, deadline=None)
-@given(chunks=st.lists(CHUNK, max_size=6), sdk=st.booleans())
+@given(chunks=st.lists(CHUNK | ODD, max_size=6), sdk=st.booleans())
 def test_the_fast_path_says_what_the_slow_one_says(chunks: list[Any], sdk: bool) -> None:
     from tests.decode.data import as_sdk
 

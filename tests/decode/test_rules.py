@@ -87,6 +87,8 @@ def test_usage_counts_when_it_changes_and_zeros_do_not_undo_it() -> None:
     zeros = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
     folded = fold([chunk("a", usage=counts), chunk("b", usage=counts), chunk(reason="stop", usage=zeros)])
     assert [event for event in folded.events if type(event) is Usage] == [Usage(1, 2, 3, 1, None)]
+    folded = fold([chunk("a"), chunk("b", usage={"prompt_tokens": 5}), chunk("c", "stop")])
+    assert folded.usage() == {"input": 5, "output": None, "total": None}
 
 
 def test_citations_and_extras_once() -> None:
@@ -137,6 +139,7 @@ def test_a_whole_message_after_its_deltas_is_a_repetition() -> None:
         ({"detail": "m"}, "m", None),
         ({"detail": [{"loc": ["body"], "msg": "m"}]}, "m", None),
         ({"type": "error", "message": "m", "code": "c"}, "m", "c"),
+        ({"type": "error", "code": "c"}, "error", "c"),
         ({"message": "m", "code": 5}, "m", 5),
         ([{"error": {"message": "m", "code": 503, "status": "UNAVAILABLE"}}], "m", 503),
         ({"choices": [{"error": {"message": "m", "code": 502}, "finish_reason": "error"}]}, "m", 502),
@@ -319,3 +322,32 @@ def test_other_formats(name: str, form: Any) -> None:
     assert [(one["id"], one["name"], values(one["arguments"])) for one in folded.calls()] == calls
     assert folded.completion == "complete"
     assert len(folded.starts()) == 1
+
+
+def test_a_tool_whose_input_comes_twice() -> None:
+    block = {"type": "tool_use", "id": "t", "name": "f", "input": {"a": 1}}
+    piece = {"type": "input_json_delta", "partial_json": '{"a":1}'}
+    items: list[Any] = [
+        {"type": "message_start", "message": {"id": "m"}},
+        {"type": "content_block_start", "index": 0, "content_block": block},
+        {"type": "content_block_delta", "index": 0, "delta": piece},
+        {"type": "content_block_stop", "index": 0},
+    ]
+    assert fold(items).calls() == [{"id": "t", "name": "f", "arguments": '{"a":1}'}]
+    assert [values(one["arguments"]) for one in fold(items[:2]).calls()] == [{"a": 1}]
+
+
+@pytest.mark.parametrize(
+    "names", [("thought", "finishReason", "usageMetadata"), ("thought", "finish_reason", "usage_metadata")]
+)
+def test_thoughts_of_gemini(names: tuple[str, str, str]) -> None:
+    thought, reason, usage = names
+    parts = [{"text": "hm", thought: True}, {"text": "Hi", thought: None}]
+    folded = fold([{"candidates": [{"content": {"parts": parts}, reason: "STOP"}], usage: {"totalTokenCount": 3}}])
+    assert (folded.reasoning(), folded.text(), folded.finish()) == ("hm", "Hi", "STOP")
+
+
+def test_stray_text_in_a_wrapper_decides_nothing() -> None:
+    items = [{"type": "agent_updated_stream_event"}, "stray", {"type": "raw_response_event", "data": CREATED}]
+    folded = fold([*items, {"type": "raw_response_event", "data": finished("Hi")}])
+    assert (folded.text(), folded.completion) == ("Hi", "complete")
