@@ -50,6 +50,7 @@ class TokenStream(StreamBase, Iterator[str]):
         self._monitor = self._clock.monitor()
         self._reading = threading.Lock()
         self._pump: Pump | None = None
+        self._leaving = False  # whoever closes holds the lock for a moment
 
     # -- reading
 
@@ -90,7 +91,7 @@ class TokenStream(StreamBase, Iterator[str]):
         return self.result
 
     def _advance(self) -> Event | None:
-        if not self._reading.acquire(blocking=False):
+        if not self._reading.acquire(timeout=PATIENCE if self._leaving else 0):
             busy = StreamBusy("Another thread is reading this stream; use tee() to read it twice.")
             busy.result = self.result
             raise busy
@@ -172,6 +173,7 @@ class TokenStream(StreamBase, Iterator[str]):
 
     def _leave(self, patience: float) -> None:
         """Carry out `stop` or `close` at once where nobody reads; else wake who does, who then sees to it."""
+        self._leaving = True
         if not self._reading.acquire(blocking=False):
             if self._pump is None:
                 self._source.interrupt()

@@ -19,12 +19,17 @@ __all__ = ("Script", "VirtualClock", "check_stream", "faulty", "script", "simula
 
 _T = TypeVar("_T")
 
+_STUCK = 10.0
+"""Real seconds after which a wait in virtual time is given up: a thread it does not know of is to blame."""
+
 
 class VirtualClock:
     """Time that passes only when everybody waits, and then at once.
 
     `with VirtualClock() as clock:` gives it to every sync stream that is made inside, and to `script`;
-    `clock.run(main)` runs a coroutine function in an event loop whose time is virtual too.
+    `clock.run(main)` runs a coroutine function in an event loop whose time is virtual too. What waits for something
+    that never happens raises RuntimeError in the thread that made the clock, at the latest after ten real seconds. An
+    event loop and the threads beside it have a time each.
 
     Attributes:
         waits: each time that was waited for, in order, in seconds.
@@ -36,6 +41,7 @@ class VirtualClock:
         self._condition = threading.Condition(threading.RLock())
         self._waiting: list[float] = []
         self._threads = 1
+        self._main = threading.get_ident()
 
     def now(self) -> float:
         """Seconds since the clock was made."""
@@ -62,6 +68,7 @@ class VirtualClock:
                 with self._condition:
                     self._threads -= 1
                     self._advance()
+                    self._notify()
 
         with self._condition:
             self._threads += 1
@@ -73,16 +80,16 @@ class VirtualClock:
         if until < inf:
             self.waits.append(until)
         heapq.heappush(self._waiting, until)
-        if not self._advance():
+        if self._advance():
+            return
+        if threading.get_ident() != self._main:
             self._condition.wait()
+        elif (self._threads == 1 and self._waiting[0] == inf) or not self._condition.wait(_STUCK):
+            raise RuntimeError("Everybody waits, and nothing will ever happen.")
 
     def _advance(self) -> bool:
         """Let time pass if everybody waits; whoever waited looks again."""
-        if len(self._waiting) < self._threads or not self._waiting:
-            return False
-        if self._waiting[0] == inf:
-            if self._threads == 1:
-                raise RuntimeError("Everybody waits, and nothing will ever happen.")
+        if not self._waiting or len(self._waiting) < self._threads or self._waiting[0] == inf:
             return False
         self._now = max(self._now, self._waiting[0])
         self._notify()
@@ -157,8 +164,17 @@ class Script(_Scripted[_T], Iterator[_T]):
             with monitor:
                 while clock.now() < start + time and not self.closed:
                     monitor.wait(start + time)
+            if self.closed:
+                break
             return self._give(item)
         raise StopIteration
+
+    def interrupt(self) -> None:
+        """Wake a read that another thread is blocked in: it ends the source."""
+        monitor = CLOCK[-1].monitor()
+        with monitor:
+            self.closed = True
+            monitor.notify()
 
     def close(self) -> None:
         """Note that the source was closed."""

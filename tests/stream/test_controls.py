@@ -1,0 +1,296 @@
+"""skip, pause, resume, stop, close and paced() again, whenever and from wherever they are called."""
+
+import threading
+
+import pytest
+
+import typestream
+from tests.stream.runtimes import each_runtime, play
+from typestream import StreamClosed, pacing
+
+WORD = [(0.0, "abcdef")]
+TENTH = pacing.Steady(10)
+
+
+@each_runtime
+def test_skip_shows_the_rest_at_once_from_a_pacing_wait(runtime):
+    async def scenario(kit):
+        stream = kit.open([*WORD, (2, "gh")]).paced(TENTH)
+        kit.at(0.15, stream.skip)
+        return await kit.read(stream)
+
+    trace = play(runtime, scenario)
+    assert trace == [(0.0, "a"), (0.1, "b"), (0.15, "cdef"), (2.0, "gh")]
+
+
+@each_runtime
+def test_skip_before_the_start_is_no_pacing(runtime):
+    async def scenario(kit):
+        return await kit.read(kit.open(WORD).paced(TENTH).skip())
+
+    assert play(runtime, scenario) == [(0.0, "abcdef")]
+
+
+@each_runtime
+def test_a_pause_delays_everything_after_it(runtime):
+    async def scenario(kit):
+        stream = kit.open(WORD).paced(TENTH)
+        kit.at(0.15, stream.pause)
+        kit.at(1.15, stream.resume)
+        return await kit.read(stream)
+
+    assert play(runtime, scenario) == [(0.0, "a"), (0.1, "b"), (1.2, "c"), (1.3, "d"), (1.4, "e"), (1.5, "f")]
+
+
+@each_runtime
+def test_a_pause_holds_what_is_not_paced_too(runtime):
+    async def scenario(kit):
+        stream = kit.open([(0, {"choices": [{"delta": {"content": "a"}}, {"index": 1, "delta": {"content": "b"}}]})])
+        while type(first := await kit.event(stream)) is not typestream.TextDelta:
+            pass
+        stream.pause()
+        kit.at(1, stream.resume)
+        second = await kit.event(stream)
+        await kit.close(stream)
+        return first.text, second.text, kit.time
+
+    assert play(runtime, scenario) == ("a", "b", 1.0)
+
+
+@each_runtime
+def test_paced_again_changes_the_pace(runtime):
+    async def scenario(kit):
+        stream = kit.open(WORD).paced(TENTH)
+        kit.at(0.25, lambda: stream.paced(pacing.Steady(1)))
+        return await kit.read(stream)
+
+    trace = play(runtime, scenario)
+    assert "".join(text for _, text in trace) == "abcdef"
+    assert trace[:3] == [(0.0, "a"), (0.1, "b"), (0.2, "c")]
+    gaps = [later[0] - sooner[0] for sooner, later in zip(trace[2:], trace[3:], strict=False)]
+    assert gaps == pytest.approx([1, 1, 1])
+
+
+@each_runtime
+def test_a_pace_given_in_the_middle_of_reading(runtime):
+    async def scenario(kit):
+        stream = kit.open([(0, "ab"), (1, "cd")])
+        first = await kit.next(stream)
+        stream.paced(TENTH)
+        return first, await kit.read(stream)
+
+    assert play(runtime, scenario) == ("ab", [(1.0, "c"), (1.1, "d")])
+
+
+@each_runtime
+@pytest.mark.parametrize("when", [0.15, 0.55])
+def test_stop_in_a_wait_ends_at_once_and_without_an_error(runtime, when):
+    async def scenario(kit):
+        source = kit.script([*WORD, (9, "never")])
+        stream = typestream.stream(source).paced(TENTH)
+        kit.at(when, stream.stop)
+        trace = await kit.read(stream)
+        return trace, kit.time, source.closed, stream.result
+
+    trace, ended, closed, result = play(runtime, scenario)
+    assert ended == when
+    assert closed
+    assert (
+        result.text == "".join(text for _, text in trace) == {0.15: "ab", 0.55: "abcde"}[when]
+    )  # more could belong to the f
+    assert result.completion == "incomplete"
+
+
+@each_runtime
+@pytest.mark.parametrize("policy", [None, pacing.Smooth()], ids=["bare", "read ahead"])
+def test_close_elsewhere_in_a_blocked_read_ends_it_with_an_error(runtime, policy):
+    async def scenario(kit):
+        source = kit.script([(0, "a"), (9, "never")])
+        stream = typestream.stream(source)
+        if policy is not None:
+            stream.paced(policy)
+        kit.at(1, lambda: kit.close(stream))
+        trace, error, ended = await kit.outcome(stream)
+        again = (await kit.outcome(stream))[1]
+        return trace, type(error), ended, source.closed, error.result.text, type(again)
+
+    # read ahead, the first letter is held for a moment: more could belong to it
+    first = 0.0 if policy is None else 0.02
+    assert play(runtime, scenario) == ([(first, "a")], StreamClosed, 1.0, True, "a", StreamClosed)
+
+
+@each_runtime
+def test_no_event_after_stop_whatever_waits(runtime):
+    async def scenario(kit):
+        stream = kit.open([(0, "a"), (0, "b")]).paced(TENTH)
+        await kit.next(stream)
+        stream.stop()
+        return await kit.next(stream), await kit.event(stream), stream.result.text
+
+    assert play(runtime, scenario) == (None, None, "a")
+
+
+@each_runtime
+def test_no_event_after_close(runtime):
+    async def scenario(kit):
+        source = kit.script([(0, "ab"), (1, "c")])
+        stream = typestream.stream(source).paced(TENTH)
+        await kit.next(stream)
+        await kit.close(stream)
+        await kit.close(stream)
+        with pytest.raises(StreamClosed) as caught:
+            await kit.next(stream)
+        return source.closed, caught.value.result.text
+
+    assert play(runtime, scenario) == (True, "a")
+
+
+@each_runtime
+@pytest.mark.parametrize("control", ["stop", "close"])
+def test_before_the_start(runtime, control):
+    async def scenario(kit):
+        source = kit.script(WORD)
+        stream = typestream.stream(source)
+        if control == "stop":
+            stream.stop()
+        else:
+            await kit.close(stream)
+        trace, error, _ = await kit.outcome(stream)
+        return trace, type(error), source.closed
+
+    assert play(runtime, scenario) == ([], type(None) if control == "stop" else StreamClosed, True)
+
+
+@each_runtime
+def test_after_the_end_controls_change_nothing(runtime):
+    async def scenario(kit):
+        stream = kit.open(WORD)
+        trace = await kit.read(stream)
+        for control in (stream.skip, stream.pause, stream.resume, stream.stop, stream.paced):
+            control()
+            assert await kit.next(stream) is None
+        await kit.close(stream)
+        assert await kit.next(stream) is None
+        return trace, stream.result.completion
+
+    assert play(runtime, scenario) == ([(0.0, "abcdef")], "complete")
+
+
+@each_runtime
+def test_a_stop_in_the_tail_of_a_whole_answer_does_not_call_what_was_shown_whole(runtime):
+    async def scenario(kit):
+        stream = kit.open(WORD).paced(pacing.Steady(10)).through()
+        await kit.next(stream)
+        await kit.sleep(0.1)
+        await kit.next(stream)
+        stream.stop()
+        await kit.read(stream)
+        return stream.result.text, stream.result.completion
+
+    assert play(runtime, scenario) == ("ab", "incomplete")
+
+
+@each_runtime
+def test_the_last_thing_a_stopped_recording_says_is_that_it_was_stopped(runtime, tmp_path):
+    path = tmp_path / "stopped.jsonl"
+
+    async def scenario(kit):
+        stream = kit.open([(0, "a"), (1, "b")]).recorded(path)
+        await kit.next(stream)
+        stream.stop()
+        return await kit.next(stream)
+
+    assert play(runtime, scenario) is None
+    recording = typestream.Recording.load(path)
+    assert recording.end == "error"
+    assert [event.text for _, event in recording.events if isinstance(event, typestream.TextDelta)] == ["a"]
+
+
+def test_stop_closes_the_source_of_a_stream_nobody_reads():
+    left = []
+
+    def source():
+        try:
+            yield "a"
+            yield "b"
+        finally:
+            left.append(True)
+
+    stream = typestream.stream(source())
+    next(stream)
+    stream.stop()
+    assert left == [True]
+
+
+def test_a_generator_closed_while_it_runs_is_closed_at_its_next_item():
+    reached, go_on, left = threading.Event(), threading.Event(), threading.Event()
+
+    def source():
+        try:
+            yield "a"
+            reached.set()
+            go_on.wait(5)
+            yield "b"
+        finally:
+            left.set()
+
+    stream = typestream.stream(source())
+    outcome = []
+
+    def read():
+        try:
+            outcome.extend(stream)
+        except StreamClosed as error:
+            outcome.append(error.result.text)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    reached.wait(5)
+    stream.close()
+    assert not left.is_set()
+    go_on.set()
+    thread.join(5)
+    assert left.is_set()
+    assert outcome == ["a", "a"]
+
+
+def test_stop_from_inside_the_source():
+    def source():
+        yield "a"
+        stream.stop()
+        yield "never"
+
+    stream = typestream.stream(source())
+    assert list(stream) == ["a"]
+
+
+@each_runtime
+def test_what_a_transform_raises_is_a_source_error_with_what_was_shown(runtime):
+    class Breaks(typestream.transforms.Transform):
+        def feed(self, event):
+            if getattr(event, "text", "") == "c":
+                raise ZeroDivisionError
+            return [event]
+
+    async def scenario(kit):
+        source = kit.script([(0, "a"), (0, "b"), (0, "c"), (0, "d")])
+        stream = typestream.stream(source).through(Breaks())
+        _, error, _ = await kit.outcome(stream)
+        return type(error), type(error.__cause__), error.result.text, source.closed
+
+    assert play(runtime, scenario) == (typestream.SourceError, ZeroDivisionError, "ab", True)
+
+
+@each_runtime
+def test_what_a_policy_raises_is_a_source_error_with_what_was_shown(runtime):
+    class Breaks(pacing.Pacing):
+        def delay(self, piece, moment):
+            return -1
+
+    async def scenario(kit):
+        source = kit.script([(0, "abcd"), (5, "e")])
+        stream = typestream.stream(source).paced(Breaks())
+        _, error, _ = await kit.outcome(stream)
+        return type(error), type(error.__cause__), error.result.text, error.result.completion, source.closed
+
+    assert play(runtime, scenario) == (typestream.SourceError, ValueError, "a", "incomplete", True)

@@ -1,0 +1,136 @@
+"""One script of items and times gives the same text at the same times in every runtime, and as `simulate` says."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.stream.runtimes import RUNTIMES, play
+from typestream import pacing
+from typestream.testing import simulate
+
+# rates that make no piece due at the very moment at which another arrives: who is first then is nobody's promise
+POLICIES = [
+    pacing.Instant(),
+    pacing.Steady(37.31),
+    pacing.Steady(7.77, per="word"),
+    pacing.Steady(0.917, per="sentence"),
+    pacing.Steady(3.313, per="line"),
+    pacing.Steady(2.717, per="delta"),
+    pacing.Steady(41.17) + pacing.Pause(seconds=0.3117),
+    pacing.Typist(wpm=937, seed=3),
+    pacing.Smooth(),
+    pacing.Smooth(max_lag=0.2, tail=0.1),
+]
+
+
+def simulated(items, policy):
+    """The same without an event loop or a thread."""
+    if isinstance(policy, pacing.Instant):
+        return [(round(at, 6), text) for at, text in items]
+    if isinstance(policy, pacing.Typist):  # types what it has seen, and a stream without read-ahead sees less
+        return traced("sync", items, policy)[0]
+    return [(round(at, 6), text) for at, text in simulate(items, policy)]
+
+
+def traced(runtime, items, policy):
+    async def scenario(kit):
+        stream = kit.open(items).paced(policy)
+        trace = await kit.read(stream)
+        return trace, kit.time
+
+    return play(runtime, scenario)
+
+
+def assert_same(trace, other):
+    assert [text for _, text in trace] == [text for _, text in other]
+    assert [at for at, _ in trace] == pytest.approx([at for at, _ in other], abs=2e-6)
+
+
+SCRIPT = [
+    (0.1013, "Hello, "),
+    (0.3517, "world. How"),
+    (0.3629, " are"),
+    (1.7013, " you?\nFine"),
+    (1.7117, " 👩‍👩‍👧 thanks."),
+]
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=repr)
+def test_a_script_gives_one_trace_everywhere(policy):
+    expected = simulated(SCRIPT, policy)
+    assert "".join(text for _, text in expected) == "".join(text for _, text in SCRIPT)
+    for runtime in RUNTIMES:
+        trace, ended = traced(runtime, SCRIPT, policy)
+        assert_same(trace, expected)
+        assert ended >= trace[-1][0]
+
+
+@st.composite
+def scripts(draw):
+    """Items a few milliseconds to two seconds apart, never two at one time."""
+    texts = draw(st.lists(st.text("ab ,.!é\n👩‍", min_size=1, max_size=12), min_size=1, max_size=7))
+    gaps = draw(st.lists(st.integers(1, 2000), min_size=len(texts), max_size=len(texts)))
+    at, items = 0.0, []
+    for text, gap in zip(texts, gaps, strict=True):
+        at += gap / 1000 + 0.0001373
+        items.append((round(at, 7), text))
+    return items
+
+
+@settings(max_examples=40, deadline=None)
+@given(items=scripts(), policy=st.sampled_from(POLICIES))
+def test_any_script_gives_one_trace_everywhere(items, policy):
+    expected = simulated(items, policy)
+    for runtime in RUNTIMES:
+        trace, _ = traced(runtime, items, policy)
+        assert_same(trace, expected)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_pacing_counts_from_when_pieces_were_due_however_slow_the_reader_is(runtime):
+    async def scenario(kit):
+        stream = kit.open([(0, "abcdefgh")]).paced(pacing.Steady(10))
+        trace = []
+        while (text := await kit.next(stream)) is not None:
+            trace.append((kit.time, text))
+            if text == "b":
+                await kit.sleep(0.25)
+        return trace
+
+    assert play(runtime, scenario) == [
+        (0.0, "a"),
+        (0.1, "b"),
+        (0.35, "cd"),
+        (0.4, "e"),
+        (0.5, "f"),
+        (0.6, "g"),
+        (0.7, "h"),
+    ]
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_read_ahead_times_arrivals_when_they_came_not_when_they_were_taken(runtime):
+    async def scenario(kit):
+        stream = kit.open([(0, "a"), (0.2, "b"), (0.4, "c")]).paced(pacing.Smooth())
+        first = await kit.next(stream)
+        await kit.next(stream)
+        await kit.sleep(5)
+        result = await stream.collect() if kit.asynchronous else stream.collect()
+        return first, result.text, result.timing.longest_gap
+
+    assert play(runtime, scenario) == ("a", "abc", pytest.approx(0.2))
+
+
+def test_what_never_happens_is_an_error_not_a_hang():
+    async def scenario(kit):
+        stream = kit.open([(0, "a")]).pause()
+        try:
+            await kit.next(stream)
+        finally:
+            await kit.close(stream)
+
+    for runtime in ("sync", "asyncio"):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("typestream._virtual_loop._STUCK", 0.01)
+            with pytest.raises(RuntimeError, match="nothing will ever happen"):
+                play(runtime, scenario)
