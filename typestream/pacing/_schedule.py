@@ -22,8 +22,8 @@ Order = Literal["barrier", "flush"]
 TICK = 0.003
 """The least time between two emissions, seconds; above some 300 pieces a second nobody sees a difference."""
 
-FIRST_HOLD = 0.02
-"""Seconds that the very first grapheme may wait for what could still belong to it."""
+HOLD_LEAST = 0.02
+"""Seconds that a grapheme may wait for what could still belong to it, even where nothing has been shown for long."""
 
 FREEZE = 0.2
 """Seconds; a longer pause while a grapheme waits, decided or not, is seen as a freeze."""
@@ -113,7 +113,8 @@ class Schedule:
         self._tell()
 
     def _tell(self) -> None:
-        """Tell a new pace what has happened."""
+        """Tell a new pace what has happened; it cannot change the past."""
+        self._earliest = self._latest
         for at in self._arrivals:
             self._pace.arrived(1, at)
         if self._ended:
@@ -163,7 +164,12 @@ class Schedule:
             assert type(event) is TextDelta
             if last is not None and last.index != event.index:
                 break
-            due = self._due(arrived, text, now)
+            try:
+                due = self._due(arrived, text, now)
+            except Exception:
+                if last is None:
+                    raise
+                break  # what is due already is not lost; the policy will be asked again
             if due > now:
                 if last is None:
                     return due
@@ -240,8 +246,7 @@ class Schedule:
         since = min(cutter.since for cutter in self._cutters.values())
         until = since + self._policy.hold
         if self._policy.per == "grapheme":
-            soon = since + FIRST_HOLD if self._count == 0 else self._last_shown + FREEZE
-            until = min(until, max(since, soon))
+            until = min(until, max(since + HOLD_LEAST, self._last_shown + FREEZE))
         return until
 
     def _enqueue(self, pieces: list[tuple[float, str, TextDelta]]) -> None:

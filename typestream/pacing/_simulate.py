@@ -36,13 +36,14 @@ def simulate(
 
     last = arrivals[0][0] if arrivals else 0.0
     for at, text in arrivals:
-        run(at)
-        last = max(last, at)
+        if at > last:  # what arrives at the same time arrives together
+            run(at)
+            last = at
         if text:
             schedule.feed(TextDelta(text), last)
-    finish = last if end is None else max(last, end)
-    run(finish)
-    last = finish
-    schedule.end(finish)
+    if end is not None and end > last:
+        run(end)
+        last = end
+    schedule.end(last)
     run(inf)
     return shown

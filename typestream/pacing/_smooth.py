@@ -83,6 +83,7 @@ class _SmoothPace:
         self._source = _Source(max_lag)
         self._ended = False
         self._shown = 0
+        self._rate = 0.0
         self._squares = 0.0  # of the rate, summed over time
 
     def arrived(self, pieces: int, at: float) -> None:
@@ -97,15 +98,16 @@ class _SmoothPace:
         waiting = len(moment.arrivals)
         shown = self._due.total - waiting
         now = max(moment.due, moment.now)
+        if shown > self._shown:  # at the rate last answered
+            self._squares += min(self._rate, FASTEST) * (shown - self._shown)
+            self._shown = shown
         rate = self._wanted(waiting, now)
         floor = self._due.rate(now, shown)
         if rate < floor:
             rate = floor
         if rate < SLOWEST:
             rate = SLOWEST
-        if shown > self._shown:
-            self._squares += min(rate, FASTEST) * (shown - self._shown)
-            self._shown = shown
+        self._rate = rate
         return 1 / rate
 
     def _wanted(self, waiting: int, now: float) -> float:

@@ -1,0 +1,225 @@
+"""The schedule: what is due when, whatever the policy."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from typestream.events import Event, Finish, TextDelta, Usage
+from typestream.pacing import Instant, Moment, Order, Pacing, Schedule, Smooth, Steady, Typist
+from typestream.pacing._schedule import HOLD_LEAST
+from typestream.pacing._simulate import simulate
+
+
+class Every(Pacing):
+    """So many seconds between pieces, and what was known when it was asked."""
+
+    per = "delta"
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.asked: list[Moment] = []
+
+    def delay(self, piece: str, moment: Moment) -> float:
+        self.asked.append(moment)
+        return self.seconds
+
+
+class Ahead(Every):
+    """The same, and the source is read ahead."""
+
+    per = "grapheme"
+    read_ahead = True
+    hold = 0.1
+
+
+def drain(schedule: Schedule, now: float, until: float = 1e9) -> list[tuple[float, Any]]:
+    """What comes out, and when, if everybody is on time."""
+    out: list[tuple[float, Any]] = []
+    while (got := schedule.poll(now)) is not None:
+        if isinstance(got, float):
+            if got > until:
+                return out
+            assert got > now
+            now = got
+        else:
+            out.append((now, got.text if isinstance(got, TextDelta) else got))
+    return out
+
+
+def fed(policy: Pacing, *events: Event, order: Order = "barrier", end: bool = True) -> Schedule:
+    schedule = Schedule(policy, order)
+    for event in events:
+        schedule.feed(event, 10.0)
+    if end:
+        schedule.end(10.0)
+    return schedule
+
+
+def test_a_piece_counts_from_when_the_last_was_due_not_from_when_it_was_shown() -> None:
+    schedule = fed(Steady(10), TextDelta("abcdef"))
+    assert schedule.poll(10.0) == TextDelta("a")
+    assert schedule.poll(10.04) == pytest.approx(10.1)
+    assert schedule.poll(10.17) == TextDelta("b")  # 70 ms late
+    assert schedule.poll(10.17) == pytest.approx(10.2)
+    assert schedule.poll(10.45) == TextDelta("cde")  # late pieces due together go out together
+    assert schedule.poll(10.45) == pytest.approx(10.5)
+
+
+def test_a_piece_is_never_due_before_it_arrived_and_lost_time_is_not_made_up() -> None:
+    rows = [(0.0, "ab"), (3.0, "cd"), (3.01, "ef")]
+    assert simulate(rows, Steady(10, per="delta")) == [(0.0, "ab"), (3.0, "cd"), (pytest.approx(3.1), "ef")]
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.text("abé \n🎉", max_size=6)), min_size=1, max_size=20))
+@settings(deadline=None)
+def test_nothing_is_lost_and_nothing_early(steps: list[tuple[float, str]]) -> None:
+    at, rows = 0.0, []
+    for gap, text in steps:
+        at += gap
+        rows.append((at, text))
+    for policy in (Instant(), Steady(30), Typist(300, 1), Smooth(), Every(0.01)):
+        shown = simulate(rows, policy)
+        assert "".join(text for _, text in shown) == "".join(text for _, text in rows)
+        arrived = [at for at, text in rows for _ in text]
+        went = [at for at, text in shown for _ in text]
+        assert all(out >= into for into, out in zip(arrived, went, strict=True))
+        assert went == sorted(went)
+
+
+def test_instant_hands_on_the_very_event() -> None:
+    event = TextDelta("héllo", logprobs=[1])
+    schedule = Schedule(Instant())
+    schedule.feed(event, 0.0)
+    assert schedule.poll(0.0) is event
+    assert schedule.poll(0.0) is None
+
+
+def test_pieces_faster_than_a_tick_go_out_together() -> None:
+    shown = simulate([(0.0, "x" * 2000)], Steady(2000))
+    assert len(shown) < 400
+    assert shown[-1][0] == pytest.approx(1.0, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [("barrier", [10.0, 10.1, 10.2, "u", 10.3, 10.4, "f"]), ("flush", [10.0, "u", 10.1, 10.2, "f"])],
+)
+def test_events_that_are_no_text_keep_their_place(order: Order, expected: list[Any]) -> None:
+    events = (TextDelta("abc"), Usage(1), TextDelta("de"), Finish("stop"))
+    schedule = Schedule(Steady(10), order)
+    out: list[Any] = []
+    for event in events:
+        schedule.feed(event, 10.0)
+    schedule.end(10.0)
+    text = ""
+    for at, got in drain(schedule, 10.0):
+        out.append(at if isinstance(got, str) else {Usage: "u", Finish: "f"}[type(got)])
+        text += got if isinstance(got, str) else "|"
+    assert text == "abc|de|"
+    if order == "barrier":
+        assert out == [pytest.approx(item) if isinstance(item, float) else item for item in expected]
+    else:
+        assert out == [10.0, "u", 10.0, "f"]  # all of it was buffered when the last event came
+
+
+def test_log_probabilities_survive_the_cutting() -> None:
+    schedule = fed(Steady(10), TextDelta("ab", logprobs=["p"]), TextDelta("c", logprobs=["q"]), TextDelta("d"))
+    events = []
+    now = 10.0
+    while (got := schedule.poll(now)) is not None:
+        if isinstance(got, float):
+            now = got
+        elif isinstance(got, TextDelta):
+            events.append(got)
+    assert [entry for event in events for entry in event.logprobs or ()] == ["p", "q"]
+    assert "".join(event.text for event in events) == "abcd"
+
+
+def test_choices_are_not_mixed() -> None:
+    schedule = fed(Instant(), TextDelta("a", 0), TextDelta("b", 1), TextDelta("c", 0))
+    events = [got for _ in range(3) if isinstance(got := schedule.poll(10.0), TextDelta)]
+    assert [(event.text, event.index) for event in events] == [("a", 0), ("b", 1), ("c", 0)]
+
+
+def test_skip_shows_everything_at_once_and_what_follows_as_it_comes() -> None:
+    schedule = fed(Steady(1), TextDelta("abc"), Usage(1), TextDelta("de"), end=False)
+    schedule.poll(10.0)
+    schedule.skip()
+    assert [got for _, got in drain(schedule, 10.0)] == ["bc", Usage(1), "de"]
+    schedule.feed(TextDelta("fgh"), 10.5)
+    assert schedule.poll(10.5) == TextDelta("fgh")
+    assert schedule.waiting == 0
+
+
+def test_a_pause_delays_what_was_due() -> None:
+    schedule = fed(Steady(10), TextDelta("abcd"))
+    schedule.poll(10.0)
+    schedule.shift(5.0)
+    assert schedule.poll(15.0) == pytest.approx(15.1)
+
+
+def test_changing_the_policy_in_the_middle() -> None:
+    schedule = fed(Steady(1), TextDelta("abcdef"))
+    schedule.poll(10.0)
+    schedule.change(Steady(10), 10.5)
+    assert schedule.poll(10.5) == TextDelta("b")
+    assert schedule.poll(10.5) == pytest.approx(10.6, abs=0.1)
+    assert "".join(got for _, got in drain(schedule, 10.5)) == "cdef"
+
+
+def test_what_is_undecided_waits_for_a_bounded_time_where_the_source_is_read_ahead() -> None:
+    schedule = Schedule(Ahead(0.0))
+    schedule.feed(TextDelta("e"), 1.0)
+    assert schedule.poll(1.0) == pytest.approx(1.0 + HOLD_LEAST)  # the very first is shown soon
+    assert schedule.poll(1.0 + HOLD_LEAST) == TextDelta("e")
+    schedule.feed(TextDelta("e"), 2.0)
+    assert schedule.poll(2.0) == pytest.approx(2.02)  # nor is one after a silence
+    assert schedule.poll(2.02) == TextDelta("e")
+    schedule.feed(TextDelta("ae"), 3.0)
+    assert schedule.poll(3.0) == TextDelta("a")
+    schedule.feed(TextDelta("\u0301"), 3.05)
+    assert schedule.poll(3.06) == pytest.approx(3.15)
+    assert schedule.poll(3.15) == TextDelta("e\u0301")
+    assert schedule.poll(3.15) is None
+
+
+def test_what_is_undecided_waits_for_the_next_delta_where_it_is_not() -> None:
+    schedule = Schedule(Steady(10))
+    schedule.feed(TextDelta("e"), 1.0)
+    assert schedule.poll(5.0) is None
+    schedule.feed(TextDelta("\u0301!"), 9.0)
+    assert schedule.poll(9.0) == TextDelta("e\u0301")
+
+
+def test_a_piece_that_was_held_counts_from_its_own_arrival() -> None:
+    policy = Ahead(1.0)
+    schedule = Schedule(policy)
+    schedule.feed(TextDelta("ab"), 1.0)
+    schedule.poll(1.0)
+    schedule.feed(TextDelta("cd"), 1.05)
+    schedule.poll(1.05)
+    assert list(policy.asked[-1].arrivals) == [0.0, pytest.approx(0.05)]
+
+
+@pytest.mark.parametrize("seconds", [-1.0, float("nan"), float("inf")])
+def test_a_delay_that_makes_no_sense_is_refused(seconds: float) -> None:
+    schedule = fed(Every(seconds), TextDelta("a"), TextDelta("b"))
+    assert schedule.poll(10.0) == TextDelta("a")  # what is due is not lost
+    with pytest.raises(ValueError, match="delay"):
+        schedule.poll(10.0)
+
+
+def test_a_clock_that_jumps_back_makes_nothing_wait_twice() -> None:
+    schedule = fed(Steady(10), TextDelta("abc"))
+    schedule.poll(10.0)
+    assert schedule.poll(10.1) == TextDelta("b")
+    assert schedule.poll(3.0) == pytest.approx(10.2)
+    schedule.feed(Usage(1), 2.0)
+    assert [got for _, got in drain(schedule, 10.1)] == ["c", Usage(1)]
+
+
+def test_no_drift_over_two_thousand_pieces() -> None:
+    shown = simulate([(0.0, "x" * 2001)], Steady(50))
+    assert shown[-1][0] == pytest.approx(40, rel=1e-9)
