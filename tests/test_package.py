@@ -69,7 +69,9 @@ def test_dependencies_point_one_way(rank):
 
 
 def test_importing_typestream_loads_neither_sdk_nor_event_loop():
-    code = "import sys, typestream; print([m for m in ('openai', 'anyio', 'asyncio', 'trio', 'rich') if m in sys.modules])"
+    code = (
+        "import sys, typestream; print([m for m in ('openai', 'anyio', 'asyncio', 'trio', 'rich') if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -108,7 +108,11 @@ def test_dict_chunks_are_timed_anew():
 
 
 def test_what_is_not_text_rides_on_the_last_piece():
-    last = {"id": "c", "choices": [{"index": 0, "delta": {"content": "xyz"}, "finish_reason": "stop"}], "usage": {"n": 1}}
+    last = {
+        "id": "c",
+        "choices": [{"index": 0, "delta": {"content": "xyz"}, "finish_reason": "stop"}],
+        "usage": {"n": 1},
+    }
     with VirtualClock():
         pieces = list(typestream.wrap(iter([chunk("ab", reasoning_content="hm"), last]), pacing.Steady(10)))
     assert [p["choices"][0]["delta"]["content"] for p in pieces] == ["a", "b", "x", "y", "z"]

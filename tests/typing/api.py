@@ -82,9 +82,7 @@ def local() -> None:
 
 
 def wrapped() -> None:
-    for chunk in typestream.wrap(
-        client.chat.completions.create(model="m", messages=[], stream=True), pacing.Smooth()
-    ):
+    for chunk in typestream.wrap(client.chat.completions.create(model="m", messages=[], stream=True), pacing.Smooth()):
         assert_type(chunk, ChatCompletionChunk)
 
 

@@ -1,0 +1,222 @@
+"""What can be opened, and what is said of what cannot."""
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import typestream
+from typestream import pacing
+
+CHUNKS = [
+    {"choices": [{"index": 0, "delta": {"content": "Hel"}}]},
+    {"choices": [{"index": 0, "delta": {"content": "lo"}}]},
+    {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
+]
+COMPLETION = {
+    "id": "c",
+    "object": "chat.completion",
+    "model": "m",
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}],
+}
+
+
+async def agen(items):
+    for item in items:
+        yield item
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        ["Hel", "lo"],
+        iter(("Hel", "lo")),
+        (piece for piece in ["Hel", "", "lo"]),
+        [b"Hel", b"lo"],
+        [bytearray(b"Hello")],
+        CHUNKS,
+        iter(CHUNKS),
+        [{"data": chunk} for chunk in CHUNKS],
+        [typestream.TextDelta("Hello")],
+        [None, "Hello"],
+        lambda: iter(CHUNKS),
+        lambda: CHUNKS,
+    ],
+    ids=lambda source: type(source).__name__,
+)
+def test_iterables_of_every_kind(source):
+    stream = typestream.stream(source)
+    assert isinstance(stream, typestream.TokenStream)
+    assert stream.collect().text == "Hello"
+
+
+@pytest.mark.parametrize("wrapped", [lambda: agen(CHUNKS), lambda: lambda: agen(CHUNKS)])
+def test_async_iterables(wrapped):
+    async def main():
+        stream = typestream.stream(wrapped())
+        assert isinstance(stream, typestream.AsyncTokenStream)
+        return (await stream.collect()).text
+
+    assert asyncio.run(main()) == "Hello"
+
+
+@pytest.mark.parametrize("given_back", [agen, iter, list])
+def test_an_awaitable_of_any_of_these(given_back):
+    async def call():
+        return given_back(CHUNKS)
+
+    async def main():
+        return (await typestream.stream(call()).collect()).text
+
+    assert asyncio.run(main()) == "Hello"
+
+
+@pytest.mark.parametrize("source", ["text", b"bytes", {"a": 1}, 3, None, 2.5, object()])
+def test_an_unsupported_source_names_what_would_have_been_accepted(source):
+    with pytest.raises(typestream.UnsupportedSource, match="an OpenAI stream"):
+        typestream.stream(source)
+
+
+@pytest.mark.parametrize("items", [[1, 2], [object()], [[1, 2]], [1.5], [True]])
+def test_unsupported_items_are_refused_when_they_are_read(items):
+    with pytest.raises(typestream.UnsupportedSource, match="str, bytes"):
+        typestream.stream(items).collect()
+
+
+def test_an_async_source_in_a_for_loop_says_what_to_use():
+    with pytest.raises(TypeError, match="async for"):
+        for _ in typestream.stream(agen([])):
+            pass
+    with pytest.raises(TypeError, match="async with"), typestream.stream(agen([])):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (lambda: pacing.Steady(0), "Steady\\(rate\\) must be a positive number, not 0"),
+        (lambda: pacing.Steady(float("nan")), "must be a positive number"),
+        (lambda: pacing.Steady(10, per="letter"), "grapheme"),
+        (lambda: pacing.Pause(seconds=-1), "0 or more"),
+        (lambda: pacing.Smooth(max_lag=-1), "max_lag"),
+        (lambda: typestream.replay("a").timeout(first=0), "positive number of seconds"),
+        (lambda: typestream.stream(["a"], timeout=-1), "positive number of seconds"),
+        (lambda: typestream.stream(["a"], require="yes"), "require must be"),
+        (lambda: typestream.generate(lambda text: None, max_tokens=0), "max_tokens"),
+        (lambda: typestream.replay("a").paced(order="later"), "order must be"),
+        (lambda: typestream.replay("a").tee(0), "at least 1"),
+    ],
+)
+def test_bad_values_get_one_clear_sentence(wrong, said):
+    with pytest.raises(ValueError, match=said) as caught:
+        wrong()
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: typestream.replay("a").paced(40),
+        lambda: typestream.replay("a").paced(pacing.Steady),
+        lambda: typestream.replay("a").through(3),
+        lambda: typestream.generate("no step"),
+    ],
+)
+def test_bad_types_get_one_clear_sentence(wrong):
+    with pytest.raises(TypeError) as caught:
+        wrong()
+    assert "\n" not in str(caught.value)
+
+
+def test_what_the_callable_raises_is_our_error():
+    def make():
+        raise RuntimeError("no model")
+
+    with pytest.raises(typestream.SourceError, match="no model") as caught:
+        typestream.stream(make)
+    assert isinstance(caught.value.__cause__, RuntimeError)
+
+
+@pytest.mark.parametrize(
+    "complete",
+    [
+        "Hello",
+        COMPLETION,
+        {"object": "text_completion", "choices": [{"index": 0, "text": "Hello", "finish_reason": "stop"}]},
+        {
+            "id": "r",
+            "object": "response",
+            "status": "completed",
+            "output": [{"type": "message", "content": [{"type": "output_text", "text": "Hello", "annotations": []}]}],
+        },
+        {
+            "type": "message",
+            "role": "assistant",
+            "content": [{"type": "text", "text": "Hello"}],
+            "stop_reason": "end_turn",
+        },
+        {"model": "m", "message": {"role": "assistant", "content": "Hello"}, "done": True, "done_reason": "stop"},
+        {"candidates": [{"content": {"parts": [{"text": "Hello"}]}, "finishReason": "STOP"}]},
+    ],
+    ids=["text", "chat", "completion", "response", "anthropic", "ollama", "gemini"],
+)
+def test_replay_of_what_is_complete(complete):
+    result = typestream.replay(complete).collect()
+    assert result.text == "Hello"
+    assert result.completion == "complete"
+
+
+@pytest.mark.parametrize("wrong", [3, None, b"bytes", ["a"], {"nothing": 1}])
+def test_replay_of_something_else_is_refused(wrong):
+    with pytest.raises(typestream.UnsupportedSource):
+        typestream.replay(wrong).collect()
+
+
+def test_an_empty_text_is_a_whole_answer_and_an_empty_stream_is_none():
+    assert typestream.replay("").collect().completion == "complete"
+    assert typestream.stream([""]).collect().completion == "complete"
+    with pytest.raises(typestream.StreamTruncated):
+        typestream.stream([]).collect()
+
+
+@pytest.mark.parametrize(("require", "fails"), [("terminal", True), ("finish_reason", True), (None, False)])
+def test_require_says_what_the_end_of_an_answer_is(require, fails):
+    stream = typestream.stream(CHUNKS[:2], require=require)
+    if fails:
+        with pytest.raises(typestream.StreamTruncated):
+            stream.collect()
+    else:
+        assert stream.collect().completion == "incomplete"
+    assert stream.result.text == "Hello"
+
+
+def test_the_error_is_raised_again_and_not_forgotten():
+    stream = typestream.stream(CHUNKS[:1])
+    assert next(stream) == "Hel"
+    for _ in range(2):
+        with pytest.raises(typestream.StreamTruncated):
+            next(stream)
+
+
+@given(st.text(), st.lists(st.integers(0, 40), max_size=6))
+def test_bytes_may_be_cut_anywhere(text, cuts):
+    data = text.encode()
+    places = sorted({min(cut, len(data)) for cut in cuts})
+    pieces = [data[a:b] for a, b in zip([0, *places], [*places, len(data)], strict=True)]
+    assert typestream.stream(pieces or [b""]).collect().text == text
+
+
+def test_generate_counts_stops_and_bounds_what_a_step_sees():
+    seen = []
+
+    def step(context):
+        seen.append(context)
+        return "ab"
+
+    result = typestream.generate(step, "prompt ", max_tokens=3, context=4).collect()
+    assert (result.text, result.finish_reason) == ("ababab", "length")
+    assert seen == ["mpt ", "t ab", "abab"]
+    stopped = typestream.generate(step, stop=["ba"], max_tokens=9).collect()
+    assert (stopped.text, stopped.finish_reason) == ("a", "stop")
+    assert typestream.generate(lambda context: None).collect().finish_reason == "stop"
