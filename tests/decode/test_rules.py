@@ -351,3 +351,9 @@ def test_stray_text_in_a_wrapper_decides_nothing() -> None:
     items = [{"type": "agent_updated_stream_event"}, "stray", {"type": "raw_response_event", "data": CREATED}]
     folded = fold([*items, {"type": "raw_response_event", "data": finished("Hi")}])
     assert (folded.text(), folded.completion) == ("Hi", "complete")
+
+
+def test_an_array_of_wrapped_chunks() -> None:
+    items = [{"data": chunk("H")}, {"data": chunk("i", "stop")}]
+    assert fold([items]).text() == "Hi"
+    assert fold([{"data": items}]).text() == "Hi"

@@ -72,6 +72,8 @@ class WrappedDecoder:
             ValueError: it holds text that is no JSON.
             UnsupportedSource: it holds, as its first content, what no decoder knows.
         """
+        if isinstance(item, list | tuple):
+            return [event for one in item for event in self.decode(one, raw)]
         inner = self._pick(item) if is_record(item) else item
         if inner is None:
             error = server_error(item)
