@@ -15,7 +15,7 @@ from typestream.testing import VirtualClock, script
 
 RUNTIMES = ("sync", "asyncio", "trio")
 each_runtime = pytest.mark.parametrize("runtime", RUNTIMES)
-each_loop = pytest.mark.parametrize("loop", ("asyncio", "trio"))
+each_loop = pytest.mark.parametrize("loop", ["asyncio", "trio"])
 _T = TypeVar("_T")
 
 

@@ -1,6 +1,7 @@
 """skip, pause, resume, stop, close and paced() again, whenever and from wherever they are called."""
 
 import threading
+from itertools import pairwise
 
 import pytest
 
@@ -67,7 +68,7 @@ def test_paced_again_changes_the_pace(runtime):
     trace = play(runtime, scenario)
     assert "".join(text for _, text in trace) == "abcdef"
     assert trace[:3] == [(0.0, "a"), (0.1, "b"), (0.2, "c")]
-    gaps = [later[0] - sooner[0] for sooner, later in zip(trace[2:], trace[3:], strict=False)]
+    gaps = [later - sooner for (sooner, _), (later, _) in pairwise(trace[2:])]
     assert gaps == pytest.approx([1, 1, 1])
 
 

@@ -1,0 +1,177 @@
+"""The stall clocks: they fire on time, and only because of the source."""
+
+import pytest
+
+import typestream
+from tests.stream.runtimes import each_runtime, play
+from typestream import StallTimeout, Timeout, pacing
+from typestream.decode.wire import WireDecoder
+
+
+def chunk(content):
+    return {"choices": [{"index": 0, "delta": {"content": content}}]}
+
+
+EMPTY = chunk("")
+FINISH = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+USAGE = {"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}}
+
+
+def stalled(runtime, items, policy=None, **clocks):
+    async def scenario(kit):
+        source = kit.script(items)
+        stream = typestream.stream(source).timeout(**clocks)
+        if policy is not None:
+            stream.paced(policy)
+        _, error, at = await kit.outcome(stream)
+        return error, at, source.closed
+
+    return play(runtime, scenario)
+
+
+@each_runtime
+@pytest.mark.parametrize(
+    ("items", "clocks", "kind", "at", "text"),
+    [
+        ([(9, "a")], {"first": 2}, "first", 2.0, ""),
+        ([(1, "a"), (9, "b")], {"first": 2, "between": 3}, "between", 4.0, "a"),
+        ([(1, "a"), (2, "b"), (3, "c"), (4, "d")], {"total": 3.5}, "total", 3.5, "abc"),
+        ([(1, "a"), (9, "b")], {"between": 3, "total": 2}, "total", 2.0, "a"),
+    ],
+)
+def test_each_clock_fires_on_time(runtime, items, clocks, kind, at, text):
+    error, when, closed = stalled(runtime, items, **clocks)
+    assert type(error) is StallTimeout
+    assert (error.kind, error.alive, error.result.text) == (kind, False, text)
+    assert when == pytest.approx(at)
+    assert closed
+
+
+@each_runtime
+def test_signs_of_life_are_no_progress(runtime):
+    items = [(0.5, chunk("a")), *((0.5 + n / 2, EMPTY) for n in range(1, 20))]
+    error, when, _ = stalled(runtime, items, between=3)
+    assert (error.kind, error.alive, when) == ("between", True, pytest.approx(3.5))
+
+
+@each_runtime
+@pytest.mark.parametrize("policy", [None, pacing.Steady(2), pacing.Smooth()], ids=repr)
+def test_a_slow_reader_and_a_slow_pace_are_not_the_source(runtime, policy):
+    async def scenario(kit):
+        stream = kit.open([(0, "abcd"), (0.5, "efgh"), (1, "ijkl")], timeout=Timeout(first=1, between=1, total=2))
+        if policy is not None:
+            stream.paced(policy)
+        text = ""
+        while (piece := await kit.next(stream)) is not None:
+            text += piece
+            await kit.sleep(5)
+        return text
+
+    assert play(runtime, scenario) == "abcdefghijkl"
+
+
+@each_runtime
+def test_a_pause_in_a_wait_stops_the_clocks(runtime):
+    async def scenario(kit):
+        stream = kit.open([(0, "a"), (20, "b")]).paced(pacing.Smooth()).timeout(between=3)
+        kit.at(1, stream.pause)
+        kit.at(18, stream.resume)
+        _, error, at = await kit.outcome(stream)
+        return error, at
+
+    error, at = play(runtime, scenario)
+    assert error is None
+    assert at == pytest.approx(20, abs=0.5)
+
+
+@each_runtime
+def test_a_number_counts_for_the_first_and_between(runtime):
+    async def scenario(kit):
+        first = await kit.outcome(kit.open([(9, "a")], timeout=2))
+        second = await kit.outcome(kit.open([(1, "a"), (9, "b")], timeout=2))
+        return first[1].kind, second[1].kind
+
+    assert play(runtime, scenario) == ("first", "between")
+
+
+@each_runtime
+@pytest.mark.parametrize("policy", [None, pacing.Smooth()], ids=repr)
+def test_what_came_is_shown_before_the_error(runtime, policy):
+    error, _, _ = stalled(runtime, [(0, "abc"), (9, "d")], policy, between=1)
+    assert (type(error), error.result.text) == (StallTimeout, "abc")
+
+
+class Wire:
+    """A script whose items count as the bytes of a connection."""
+
+    memory = False
+    wire = True
+    name = "wire"
+
+    def __init__(self, source):
+        self.decoder = WireDecoder("text/event-stream")
+        self.script = source
+        self.closed_at = None
+
+    def read(self):
+        return self.script.__anext__() if hasattr(self.script, "__anext__") else next(self.script)
+
+    def interrupt(self):
+        self.script.interrupt()
+
+    def close(self):
+        self.script.close()
+
+    async def aclose(self):
+        await self.script.aclose()
+
+
+def wired(kit, items):
+    import json
+
+    from typestream._async import AsyncTokenStream
+    from typestream._core import Core
+
+    made = [(at, f"data: {item if isinstance(item, str) else json.dumps(item)}\n\n".encode()) for at, item in items]
+    kind = AsyncTokenStream if kit.asynchronous else typestream.TokenStream
+    return kind(Core(), Wire(kit.script(made)))
+
+
+@each_runtime
+@pytest.mark.parametrize("clocks", [{}, {"between": 30}])
+def test_after_the_finish_there_is_a_moments_grace(runtime, clocks):
+    async def scenario(kit):
+        stream = wired(kit, [(0, chunk("a")), (1, FINISH), (1.05, USAGE), (9, "[DONE]")]).timeout(**clocks)
+        _, error, at = await kit.outcome(stream)
+        return error, at, stream.result.usage.total, stream.result.completion
+
+    assert play(runtime, scenario) == (None, pytest.approx(1.1), 3, "complete")
+
+
+@each_runtime
+def test_the_grace_is_not_prolonged_by_what_comes_in_it(runtime):
+    async def scenario(kit):
+        pings = [(1 + n / 100, EMPTY) for n in range(1, 50)]
+        stream = wired(kit, [(0, chunk("a")), (1, FINISH), *pings])
+        _, error, at = await kit.outcome(stream)
+        return error, at, stream.result.text
+
+    assert play(runtime, scenario) == (None, pytest.approx(1.1, abs=0.011), "a")
+
+
+@each_runtime
+def test_a_connection_that_breaks_in_the_grace_has_given_its_answer(runtime):
+    async def scenario(kit):
+        items = [(0, chunk("a")), (1, FINISH)]
+        stream = wired(kit, items)
+        stream._source.script._items = iter([*stream._source.script._items, (1.01, ConnectionResetError())])
+        _, error, at = await kit.outcome(stream)
+        return error, at, stream.result.completion
+
+    assert play(runtime, scenario) == (None, pytest.approx(1.01), "complete")
+
+
+@pytest.mark.parametrize("bad", [0, -1, float("inf"), float("nan"), "1"])
+def test_a_limit_is_a_positive_number(bad):
+    with pytest.raises(ValueError, match="positive number"):
+        typestream.stream(["a"]).timeout(first=bad)
