@@ -2,6 +2,7 @@
 what typestream reads through the real SDK is what the SDK makes of the same request."""
 
 import re
+import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,8 +28,9 @@ def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     params = xllamacpp.CommonParams()
     params.model.path = tiny_gguf.write(tmp_path_factory.mktemp("model") / "tiny.gguf")
     params.model_alias = {"tiny"}
-    params.n_ctx = tiny_gguf.CONTEXT
+    params.n_ctx = 2 * tiny_gguf.CONTEXT
     params.n_parallel = 2
+    params.endpoint_metrics = True
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
     params.warmup = False
     params.verbosity = -1
@@ -135,7 +137,7 @@ def test_the_async_sdk_reads_the_same(base_url, runtime):
 
 
 def test_a_prompt_that_is_too_long_is_an_error(base_url, read):
-    asked = {**SAME, "prompt": "time " * 3000, "max_tokens": 4}
+    asked = {**SAME, "prompt": "time " * 9000, "max_tokens": 4}
     with pytest.raises(typestream.StreamServerError) as caught:
         read(base_url, lambda client: lambda: client.completions.create(**asked, **STREAMED))
     assert caught.value.status == 400
@@ -143,13 +145,21 @@ def test_a_prompt_that_is_too_long_is_an_error(base_url, read):
 
 
 def test_leaving_stops_the_server(base_url):
-    """The server has two places; were it to go on, the third request would wait for some two thousand tokens."""
+    """Were it to go on, it would decode 1,900 more tokens for each of the requests."""
+    before = decoded(base_url)
     with sync_client(base_url) as client:
-        for _ in range(6):
-            with typestream.stream(
-                client.chat.completions.create(**{**CHAT, "max_tokens": 1900}, **STREAMED)
-            ) as stream:
+        for _ in range(3):
+            create = client.chat.completions.create(**{**CHAT, "max_tokens": 1900}, **STREAMED)
+            with typestream.stream(create) as stream:
                 assert next(stream)
         done = typestream.stream(client.chat.completions.create(**{**CHAT, "max_tokens": 5}, **STREAMED)).collect()
     assert done.usage is not None
     assert done.usage.output == 5
+    assert decoded(base_url) - before < 1900
+
+
+def decoded(base_url: str) -> int:
+    """How often the server has called its model so far."""
+    with urllib.request.urlopen(f"{base_url.removesuffix('/v1')}/metrics") as answer:
+        text = answer.read().decode()
+    return int(re.findall(r"^llamacpp:n_decode_total (\d+)", text, re.M)[0])
