@@ -105,6 +105,20 @@ def test_it_samples_by_those_probabilities(model):
         assert got.count(name) / draws == pytest.approx(expected, abs=4 * (expected / draws) ** 0.5)
 
 
+@pytest.mark.parametrize("temperature", [1.0, 0.5])
+def test_what_only_the_unigrams_know_gets_its_share(temperature):
+    """After `a` came each of three words once, so that the unigrams have six tenths of the say."""
+    model = NGram.train("x a b a c a d e f g h i e g i f h d b e c f", order=2)
+    words, context, draws = tuple(" " + letter for letter in "abcdefghi"), [" a"], 6000
+    weights = {word: model.probability(word, context) ** (1 / temperature) for word in words}
+    rng = random.Random(0)
+    got = [model.next(context, temperature=temperature, rng=rng) for _ in range(draws)]
+    total = sum(map(got.count, words))
+    for word in words:
+        expected = weights[word] / sum(weights.values())
+        assert got.count(word) / total == pytest.approx(expected, abs=4 * (expected / total) ** 0.5)
+
+
 def test_low_temperature_sharpens(model):
     context = [" Miss"]
     best = model.next(context, temperature=0, rng=random.Random(0))
