@@ -47,7 +47,8 @@ def wrapper_of(item: Any) -> _Pick | None:
     event, data = get(item, "event"), get(item, "data")
     if isinstance(event, str) and event.startswith("on_") and get(item, "run_id") is not None:
         return _langchain_event
-    if kind is None and (is_record(data) or (isinstance(data, str) and data.lstrip()[:1] in ("{", "["))):
+    inner = data[0] if isinstance(data, list) and data else data
+    if kind is None and (is_record(inner) or (isinstance(data, str) and data.lstrip()[:1] in ("{", "["))):
         return _data
     return None
 
