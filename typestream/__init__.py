@@ -4,45 +4,44 @@
 existing loop in place. Nothing is imported before it is needed: neither openai nor an event loop comes with this.
 """
 
-from typing import TYPE_CHECKING, Any
-
-from typestream import errors, events, pacing
-from typestream._open import first_of, generate, replay, stream
-from typestream._stall import Timeout
-from typestream._sync import TokenStream
-from typestream.decode._limits import Limits
-from typestream.errors import (
-    SourceError,
-    StallTimeout,
-    StreamBusy,
-    StreamClosed,
-    StreamConnectionError,
-    StreamError,
-    StreamLimitExceeded,
-    StreamProtocolError,
-    StreamServerError,
-    StreamTruncated,
-    UnsupportedSource,
-)
-from typestream.events import (
-    Citation,
-    Event,
-    Finish,
-    Other,
-    ReasoningDelta,
-    RefusalDelta,
-    Start,
-    TextDelta,
-    ToolCallDelta,
-    Usage,
-)
-from typestream.result import Result
-from typestream.sources.recording import Recording
-
+TYPE_CHECKING = False  # typing costs as much to import as all of this
 if TYPE_CHECKING:
-    from typestream import render, sources, testing, transforms
+    from typing import Any
+
+    from typestream import errors, events, pacing, render, sources, testing, transforms
     from typestream._async import AsyncTokenStream
+    from typestream._open import first_of, generate, replay, stream
+    from typestream._stall import Timeout
+    from typestream._sync import TokenStream
     from typestream._wrap import wrap
+    from typestream.decode._limits import Limits
+    from typestream.errors import (
+        SourceError,
+        StallTimeout,
+        StreamBusy,
+        StreamClosed,
+        StreamConnectionError,
+        StreamError,
+        StreamLimitExceeded,
+        StreamProtocolError,
+        StreamServerError,
+        StreamTruncated,
+        UnsupportedSource,
+    )
+    from typestream.events import (
+        Citation,
+        Event,
+        Finish,
+        Other,
+        ReasoningDelta,
+        RefusalDelta,
+        Start,
+        TextDelta,
+        ToolCallDelta,
+        Usage,
+    )
+    from typestream.result import Result
+    from typestream.sources.recording import Recording
 
 __all__ = (
     "AsyncTokenStream",
@@ -86,15 +85,42 @@ __all__ = (
     "wrap",
 )
 
-_LATE = {"AsyncTokenStream": "_async", "wrap": "_wrap"}
-_MODULES = frozenset({"render", "sources", "testing", "transforms"})
+_HOMES = {
+    "AsyncTokenStream": "_async",
+    "Limits": "decode._limits",
+    "Recording": "sources.recording",
+    "Result": "result",
+    "Timeout": "_stall",
+    "TokenStream": "_sync",
+    "first_of": "_open",
+    "generate": "_open",
+    "replay": "_open",
+    "stream": "_open",
+    "wrap": "_wrap",
+}
+_MODULES = ("errors", "events", "pacing", "render", "sources", "testing", "transforms")
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     from importlib import import_module
 
-    if name in _LATE:
-        return getattr(import_module(f"typestream.{_LATE[name]}"), name)
     if name in _MODULES:
         return import_module(f"typestream.{name}")
-    raise AttributeError(f"module 'typestream' has no attribute {name!r}")
+    if name not in __all__:
+        raise AttributeError(f"module 'typestream' has no attribute {name!r}")
+    found = globals()[name] = _find(name)
+    return found
+
+
+def _find(name: str) -> "Any":
+    from importlib import import_module
+
+    for home in (_HOMES[name],) if name in _HOMES else ("events", "errors"):
+        module = import_module(f"typestream.{home}")
+        if name in module.__all__:
+            return getattr(module, name)
+    raise AttributeError(name)
+
+
+def __dir__() -> "list[str]":
+    return sorted({*globals(), *__all__})

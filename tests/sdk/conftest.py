@@ -47,9 +47,8 @@ def in_runtime(
             return list(stream.events()), stream.result
 
     async def main() -> tuple[list[Any], typestream.Result]:
-        async with async_client(base_url) as client:
-            async with typestream.stream(call(client), **options) as stream:
-                return [event async for event in stream.events()], stream.result
+        async with async_client(base_url) as client, typestream.stream(call(client), **options) as stream:
+            return [event async for event in stream.events()], stream.result
 
     return run(runtime, main)
 
