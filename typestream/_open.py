@@ -5,7 +5,7 @@ from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from functools import partial
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias, overload
 
 from typestream._core import Core, Require
 from typestream._failures import failure
@@ -17,7 +17,7 @@ from typestream.decode._limits import Limits
 from typestream.decode.text import EventDecoder, TextDecoder
 from typestream.errors import UnsupportedSource
 from typestream.result import Result
-from typestream.sources.generate import AsyncLoop, Loop
+from typestream.sources.generate import AsyncLoop, IdState, Loop, TextState
 from typestream.sources.recording import Recording
 from typestream.transforms import StopAt
 
@@ -217,6 +217,7 @@ def generate(
     max_tokens: int | None = None,
     stop: str | Iterable[str] = (),
     context: int | None = None,
+    keep: int = 0,
 ) -> "AsyncTokenStream": ...
 @overload
 def generate(
@@ -226,46 +227,78 @@ def generate(
     max_tokens: int | None = None,
     stop: str | Iterable[str] = (),
     context: int | None = None,
+    keep: int = 0,
 ) -> TokenStream: ...
+@overload
 def generate(
-    step: Callable[[str], Any],
-    prompt: str = "",
+    step: Callable[[list[int]], Awaitable[SupportsIndex | None]],
+    prompt: Iterable[SupportsIndex] = (),
     *,
+    decode: Any,
     max_tokens: int | None = None,
     stop: str | Iterable[str] = (),
     context: int | None = None,
+    keep: int = 0,
+) -> "AsyncTokenStream": ...
+@overload
+def generate(
+    step: Callable[[list[int]], SupportsIndex | None],
+    prompt: Iterable[SupportsIndex] = (),
+    *,
+    decode: Any,
+    max_tokens: int | None = None,
+    stop: str | Iterable[str] = (),
+    context: int | None = None,
+    keep: int = 0,
+) -> TokenStream: ...
+def generate(
+    step: Callable[[Any], Any],
+    prompt: Any = "",
+    *,
+    decode: Any = None,
+    max_tokens: int | None = None,
+    stop: str | Iterable[str] = (),
+    context: int | None = None,
+    keep: int = 0,
 ) -> Any:
     """The autoregressive loop: `step` is called with the text so far and gives the next piece, until it gives None.
 
     Args:
-        step: `step(context: str) -> str | None`, or a coroutine function of the same shape.
-        prompt: what the text begins with; not part of the answer.
+        step: `step(context: str) -> str | None`, or, where there is a `decode`, `step(ids: list[int]) -> int | None`;
+            or a coroutine function of the same shape. A slow one that is not a coroutine function blocks whoever reads,
+            an event loop only if it is read there without `as_async()`.
+        prompt: what the text begins with, or the ids; not part of the answer.
+        decode: what makes text of token ids: a callable that takes a list of them and gives str or bytes, or a
+            tokenizer, which has such a `decode`.
         max_tokens: how many pieces at most; the finish reason is then `"length"`, else `"stop"`.
         stop: one or more strings that end the answer and are never shown, also when they come in several pieces.
-        context: how many characters of the text `step` sees, counted from its end; None for all.
+        context: how many characters, or ids, `step` sees, counted from the end; None for all.
+        keep: how many of these are the first of the prompt instead, such as its instructions.
 
     Returns:
         A `TokenStream`, or an `AsyncTokenStream` where `step` is a coroutine function.
 
     Raises:
-        TypeError: `step` cannot be called.
-        ValueError: a number is not a positive one.
+        TypeError: `step` cannot be called, or the prompt is not what the step sees.
+        ValueError: a number is not a positive one, or more is kept than seen.
     """
     if not callable(step):
         raise TypeError(f"generate(step) takes a callable that gives the next piece of text, not {_named(step)}.")
-    for name, number in (("max_tokens", max_tokens), ("context", context)):
-        if number is not None and (type(number) is not int or number < 1):
-            raise ValueError(f"generate({name}) must be a whole number of at least 1, not {number!r}.")
+    for name, number, least in (("max_tokens", max_tokens, 1), ("context", context, 1), ("keep", keep, 0)):
+        if number is not None and (type(number) is not int or number < least):
+            raise ValueError(f"generate({name}) must be a whole number of at least {least}, not {number!r}.")
+    if context is not None and keep >= context:
+        raise ValueError(f"generate(keep) must be less than the context of {context}, not {keep}.")
+    given = (prompt, max_tokens, context, keep)
+    state = TextState(*given) if decode is None else IdState(*given, decode)
     stops = (stop,) if isinstance(stop, str) else tuple(stop)
     made: Any
-    looped: Any
     if iscoroutinefunction(step) or iscoroutinefunction(vars(type(step)).get("__call__")):
         from typestream._async import AsyncTokenStream
 
-        looped = AsyncLoop(step, prompt, max_tokens, context)
-        made = AsyncTokenStream(Core(), AsyncSource(looped, decoder=EventDecoder()))
+        made = AsyncTokenStream(Core(), AsyncSource(AsyncLoop(step, state), decoder=EventDecoder()))
     else:
-        made = TokenStream(Core(), SyncSource(Loop(step, prompt, max_tokens, context), decoder=EventDecoder()))
+        made = TokenStream(Core(), SyncSource(Loop(step, state), decoder=EventDecoder()))
     return made.through(StopAt(*stops)) if stops else made
 
 
@@ -295,7 +328,9 @@ def _call(make: Callable[[], Any]) -> Any:
     try:
         return make()
     except Exception as exc:
-        raise failure(exc, wire=False) from exc
+        error = failure(exc, wire=False)
+        error.result = Result()
+        raise error from exc
 
 
 def _is_async(source: Any) -> bool:

@@ -32,6 +32,8 @@ class WireDecoder:
     Args:
         content_type: the answer's content type, or None.
         status: the answer's HTTP status; from 400 on, the body is that of an error.
+        encoding: the answer's `Content-Encoding`, where the bytes come as they were on the wire and
+            `Decompressor.knows` it; None where somebody else has undone it.
         limits: bounds on what is read; see `Limits`.
         build: makes the source's own object of a decoded JSON value; called only when an event's `raw` is looked at.
 
@@ -45,6 +47,7 @@ class WireDecoder:
         content_type: str | None,
         *,
         status: int = 200,
+        encoding: str | None = None,
         limits: Limits | None = None,
         build: Callable[[Any], Any] | None = None,
     ) -> None:
@@ -55,6 +58,7 @@ class WireDecoder:
         self._type = (content_type or "").partition(";")[0].strip().lower()
         self._status = status
         self._read = 0
+        self._unpack = Decompressor(encoding, limits).feed if encoding else None
         self._head = b""  # the first bytes, until they tell the framing
         self._body = bytearray()  # what is no stream
         self._sse = SSEDecoder(limits, bare=True)
@@ -66,17 +70,31 @@ class WireDecoder:
     def decode(self, item: bytes, raw: Any = None) -> Decoded:
         """The events of the next bytes of the body. `raw` is not used: each event carries the JSON value it is of."""
         out: Decoded = []
-        if self.ended:
+        if self._unpack is None:
+            self._decode(item, out)
             return out
+        try:
+            for piece in self._unpack(item):
+                self._decode(piece, out)
+                if self.ended:
+                    break
+        except StreamError as error:
+            if not self.ended:
+                self._values.fail(error, out)
+                self.ended = True
+        return out
+
+    def _decode(self, item: bytes, out: Decoded) -> None:
+        values = self._values
+        if self.ended:
+            return
         self._read += len(item)
         limit = self._limits.total
         over = 0 if limit is None else self._read - limit
         self._framing[0](self, item if over <= 0 else item[: max(0, len(item) - over)], out)
-        if over > 0 and not self._values.ended:
-            message = f"The stream sent more than {limit:,} bytes."
-            self._values.fail(StreamLimitExceeded(message, limit="total"), out)
-        self.completion, self.ended = self._values.completion, self._values.ended
-        return out
+        if over > 0 and not values.ended:
+            values.fail(StreamLimitExceeded(f"The stream sent more than {limit:,} bytes.", limit="total"), out)
+        self.completion, self.ended = values.completion, values.ended
 
     def end(self) -> Decoded:
         """The body has ended, or no more of it can be had: what the last bytes still say."""

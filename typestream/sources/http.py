@@ -8,7 +8,7 @@ import socket
 from collections.abc import AsyncIterable, Callable, Iterable
 from typing import Any, NamedTuple
 
-from typestream.decode.wire import Limits, WireDecoder
+from typestream.decode.wire import Decompressor, Limits, WireDecoder
 
 __all__ = ("AsyncBody", "Body", "async_body", "sync_body")
 
@@ -34,11 +34,13 @@ def sync_body(given: Any, limits: Limits | None) -> Body | None:
     if found is None:
         return None
     response, build = found
-    for name in ("iter_bytes", "iter_content"):
+    raw = _is_raw(response, "iter_raw")
+    decoder = _decoder(response, build, limits, raw)
+    for name in ("iter_raw",) if raw else ("iter_bytes", "iter_content"):
         read: Any = getattr(response, name, None)
         if read is not None:
-            chunks: Any = read() if name == "iter_bytes" else read(None)
-            return Body(chunks, _decoder(response, build, limits), lambda: _shutdown(response))
+            chunks: Any = read(None) if name == "iter_content" else read()
+            return Body(chunks, decoder, lambda: _shutdown(response))
     return None
 
 
@@ -48,12 +50,14 @@ def async_body(given: Any, limits: Limits | None) -> AsyncBody | None:
     if found is None:
         return None
     response, build = found
-    read: Any = getattr(response, "aiter_bytes", None)
+    raw = _is_raw(response, "aiter_raw")
+    decoder = _decoder(response, build, limits, raw)
+    read: Any = getattr(response, "aiter_raw" if raw else "aiter_bytes", None)
     if read is not None:
-        return AsyncBody(read(), _decoder(response, build, limits))
+        return AsyncBody(read(), decoder)
     content: Any = getattr(response, "content", None)  # aiohttp
     if hasattr(content, "iter_any"):
-        return AsyncBody(content.iter_any(), _decoder(response, build, limits))
+        return AsyncBody(content.iter_any(), decoder)
     return None
 
 
@@ -98,10 +102,18 @@ def _sdk_object(stream: Any, data: Any) -> Any:
     return stream._client._process_response_data(data=data, cast_to=stream._cast_to, response=stream.response)
 
 
-def _decoder(response: Any, build: Callable[[Any], Any] | None, limits: Limits | None) -> WireDecoder:
+def _is_raw(response: Any, read: str) -> bool:
+    """Whether to read the bytes as they are on the wire: HTTP libraries undo a content encoding piece by piece too, but
+    each however large it gets."""
+    fresh = getattr(response, "is_stream_consumed", True) is False
+    return fresh and hasattr(response, read) and Decompressor.knows(response.headers.get("content-encoding"))
+
+
+def _decoder(response: Any, build: Callable[[Any], Any] | None, limits: Limits | None, raw: bool) -> WireDecoder:
     status: Any = getattr(response, "status_code", None) or getattr(response, "status", 200)
-    content_type = response.headers.get("content-type")
-    return WireDecoder(content_type, status=status, limits=limits or Limits(), build=build)
+    headers = response.headers
+    encoding = headers.get("content-encoding") if raw else None
+    return WireDecoder(headers.get("content-type"), status=status, encoding=encoding, limits=limits, build=build)
 
 
 def _shutdown(response: Any) -> None:
