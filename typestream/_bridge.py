@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from typestream import _aio
 from typestream._async import AsyncTokenStream
 from typestream._clock import CLOCK, Clock, Monitor
+from typestream._failures import failure
 from typestream._readahead import Pump, Read
 from typestream._source import AsyncReadable, Readable
 from typestream.errors import StreamBusy, StreamClosed
@@ -84,7 +85,7 @@ class Threaded(InMemory):
             return value
         if kind == "end":
             raise StopAsyncIteration
-        raise value
+        raise failure(value, wire=False) if isinstance(value, StopAsyncIteration) else value
 
     def _take(self) -> list[Read]:
         pump = self._pump
