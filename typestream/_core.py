@@ -146,6 +146,17 @@ class Core:
         if whole and isinstance(error, (StreamConnectionError, StallTimeout)):
             self.end(now)  # the answer was there before the connection broke
         else:
+            self._break_off(error, now)
+
+    def _break_off(self, error: StreamError | UnsupportedSource, now: float) -> None:
+        """The source failed. What its decoder still holds was said and counts; half a character does not."""
+        if self._decoder is not None:
+            try:
+                held: Decoded = [event for event in self._decoder.end() if not isinstance(event, StreamError)]
+            except Exception:
+                held = []
+            self._take(self._surrogates.feed(held), now)
+        if not self._source_ended:
             self._close_input(error, now)
 
     def _decode(self, item: Any) -> Decoded:
@@ -291,7 +302,7 @@ class Core:
         if self._stall.grace is not None:
             self.end(now)  # whole already: what was still open is nobody's concern
         else:
-            self._close_input(self._stall.timeout(), now)
+            self._break_off(self._stall.timeout(), now)
         return self.poll(now)
 
     def _finish(self) -> Done:
