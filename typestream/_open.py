@@ -265,8 +265,8 @@ def generate(
 
     Args:
         step: `step(context: str) -> str | None`, or, where there is a `decode`, `step(ids: list[int]) -> int | None`;
-            or a coroutine function of the same shape. A slow one that is not a coroutine function blocks whoever reads,
-            an event loop only if it is read there without `as_async()`.
+            or a coroutine function of the same shape. One that blocks runs in a worker thread where the stream is read
+            with `async for`.
         prompt: what the text begins with, or the ids; not part of the answer.
         decode: what makes text of token ids: a callable that takes a list of them and gives str or bytes, or a
             tokenizer, which has such a `decode`.

@@ -7,7 +7,7 @@ from typing import Any
 
 __all__ = ()
 
-_MODULES = frozenset({"generate", "recording", "transformers", "xllamacpp"})
+_MODULES = frozenset({"generate", "recording", "tokens", "transformers", "xllamacpp"})
 
 
 def __getattr__(name: str) -> Any:

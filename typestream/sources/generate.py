@@ -1,86 +1,136 @@
-"""The autoregressive loop: what a local model says, token after token."""
+"""The autoregressive loop: what a local model says, token after token.
 
+Rules: the step sees the text so far, or the ids so far where there is a `decode`; None ends the answer; a step that
+raises ends the stream, and what was said before stays said.
+"""
+
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any, SupportsIndex
 
-from typestream.events import Event, Finish, TextDelta
+from typestream.events import Event, Finish, TextDelta, Usage
+from typestream.sources.tokens import Detokenizer
 
-__all__ = ("AsyncLoop", "Loop")
+__all__ = ("AsyncLoop", "IdState", "Loop", "TextState")
 
 
-class _Context:
-    """The text so far, and how much of it a step sees."""
+class _State:
+    """What was said so far, how much of it a step sees, and the events that come of it."""
 
-    def __init__(self, prompt: str, limit: int | None, max_tokens: int | None) -> None:
-        self._text = prompt
-        self._limit = limit
+    def __init__(self, prompt: Any, max_tokens: int | None, context: int | None, keep: int) -> None:
+        self.ready: deque[Event] = deque()
+        self.finished = False
+        self._head, self._tail = prompt[:keep], prompt[keep:]
+        self._room = None if context is None else context - keep
         self._left = max_tokens
-        self._finished = False
 
-    def seen(self) -> str:
-        """What the next step sees."""
-        if self._limit is not None:
-            self._text = self._text[-self._limit :]
-        return self._text
+    def seen(self) -> Any:
+        """What the next step sees: what is kept of the beginning, and the end."""
+        if self._room is not None:
+            self._tail = self._tail[-self._room :]
+        return self._head + self._tail
 
-    def over(self) -> Event | None:
-        """The event that says that no more tokens are allowed, once."""
-        if self._left == 0 and not self._finished:
-            self._finished = True
-            return Finish("length")
-        return None
+    def over(self) -> bool:
+        """Whether no more steps are allowed; then the stream is finished."""
+        if self._left == 0:
+            self._finish("length")
+        return self.finished
 
-    def take(self, piece: str | None) -> Event | None:
-        """What a step gave, as an event."""
-        if self._finished:
-            return None
-        if piece is None:
-            self._finished = True
-            return Finish("stop")
-        if not isinstance(piece, str):
-            raise TypeError(f"step(context) must return a str or None, not {type(piece).__name__}.")
+    def take(self, given: Any) -> None:
+        """What a step gave."""
+        if given is None:
+            self._finish("stop")
+            return
+        text, piece = self._read(given)
+        self._tail += piece
         if self._left is not None:
             self._left -= 1
-        self._text += piece
-        return TextDelta(piece)
+        self._say(text)
 
-    @property
-    def finished(self) -> bool:
-        return self._finished
+    def _read(self, given: Any) -> tuple[str, Any]:
+        """The text a step gave, and what is to be put after what there is."""
+        raise NotImplementedError
+
+    def _say(self, text: str) -> None:
+        if text:
+            self.ready.append(TextDelta(text))
+
+    def _finish(self, reason: str) -> None:
+        self.finished = True
+        self.ready.append(Finish(reason))
+
+
+class TextState(_State):
+    """Steps from text to text."""
+
+    def __init__(self, prompt: Any, max_tokens: int | None, context: int | None, keep: int) -> None:
+        if not isinstance(prompt, str):
+            raise TypeError(f"generate(prompt) must be a str unless there is a decode, not {_named(prompt)}.")
+        super().__init__(prompt, max_tokens, context, keep)
+
+    def _read(self, given: Any) -> tuple[str, Any]:
+        if not isinstance(given, str):
+            raise TypeError(f"step(context) must return a str or None, not {_named(given)}.")
+        return given, given
+
+
+class IdState(_State):
+    """Steps from ids to an id; usage is known here."""
+
+    def __init__(self, prompt: Any, max_tokens: int | None, context: int | None, keep: int, decode: Any) -> None:
+        if isinstance(prompt, (str, bytes)) and prompt:
+            raise TypeError("generate(prompt) must be a list of token ids where there is a decode; encode the text.")
+        self._detokenizer = Detokenizer(decode)
+        ids = [int(each) for each in prompt]
+        self._input, self._output = len(ids), 0
+        super().__init__(ids, max_tokens, context, keep)
+
+    def _read(self, given: Any) -> tuple[str, Any]:
+        if not isinstance(given, SupportsIndex):
+            raise TypeError(f"step(context) must return a token id, a whole number, or None, not {_named(given)}.")
+        self._output += 1
+        return self._detokenizer.feed(given), [given.__index__()]
+
+    def _finish(self, reason: str) -> None:
+        self._say(self._detokenizer.flush())
+        self.ready.append(Usage(self._input, self._output, self._input + self._output))
+        super()._finish(reason)
 
 
 class Loop(Iterator[Event]):
-    """Calls `step` with the text so far until it gives None or `max_tokens` pieces have come."""
+    """Calls `step` until it gives None or no more steps are allowed."""
 
-    def __init__(
-        self, step: Callable[[str], str | None], prompt: str, max_tokens: int | None, context: int | None
-    ) -> None:
+    def __init__(self, step: Callable[[Any], Any], state: _State) -> None:
         self._step = step
-        self._context = _Context(prompt, context, max_tokens)
+        self._state = state
 
     def __next__(self) -> Event:
-        context = self._context
-        if context.finished:
-            raise StopIteration
-        event = context.over()
-        while event is None or (type(event) is TextDelta and not event.text):
-            event = context.over() or context.take(self._step(context.seen()))
-        return event
+        state = self._state
+        while not state.ready:
+            if state.finished:
+                raise StopIteration
+            if not state.over():
+                state.take(self._step(state.seen()))
+        return state.ready.popleft()
 
 
 class AsyncLoop(AsyncIterator[Event]):
     """The same with a `step` to be awaited."""
 
-    def __init__(
-        self, step: Callable[[str], Awaitable[str | None]], prompt: str, max_tokens: int | None, context: int | None
-    ) -> None:
+    def __init__(self, step: Callable[[Any], Awaitable[Any]], state: _State) -> None:
         self._step = step
-        self._context = _Context(prompt, context, max_tokens)
+        self._state = state
 
     async def __anext__(self) -> Event:
-        context = self._context
-        if context.finished:
-            raise StopAsyncIteration
-        event = context.over()
-        while event is None or (type(event) is TextDelta and not event.text):
-            event = context.over() or context.take(await self._step(context.seen()))
-        return event
+        state = self._state
+        while not state.ready:
+            if state.finished:
+                raise StopAsyncIteration
+            if not state.over():
+                state.take(await self._step(state.seen()))
+        return state.ready.popleft()
+
+
+def _named(thing: object) -> str:
+    kind = type(thing)
+    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"

@@ -1,0 +1,172 @@
+"""The autoregressive loop: what a step sees, when it ends, and what becomes of a step that fails."""
+
+from typing import Any
+
+import anyio
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import typestream
+from typestream import Finish, TextDelta, Usage
+
+RUNTIMES = ("sync", "asyncio", "trio")
+
+
+class Step:
+    """Gives one piece after the other, and keeps what it saw."""
+
+    def __init__(self, *pieces: Any) -> None:
+        self.pieces = list(pieces)
+        self.seen: list[Any] = []
+
+    def __call__(self, context: Any) -> Any:
+        self.seen.append(context)
+        piece = self.pieces.pop(0) if self.pieces else None
+        if isinstance(piece, Exception):
+            raise piece
+        return piece
+
+
+def collected(runtime: str, step: Step, *args: Any, **options: Any) -> typestream.Result:
+    if runtime == "sync":
+        return typestream.generate(step, *args, **options).collect()
+
+    async def later(context: Any) -> Any:
+        await anyio.lowlevel.checkpoint()
+        return step(context)
+
+    async def main() -> typestream.Result:
+        async with typestream.generate(later, *args, **options) as stream:
+            return await stream.collect()
+
+    return anyio.run(main, backend=runtime)
+
+
+@pytest.fixture(params=RUNTIMES)
+def runtime(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def test_a_step_sees_the_text_so_far(runtime):
+    step = Step("a", "", "bc")
+    result = collected(runtime, step, "> ")
+    assert (result.text, result.finish_reason, result.completion) == ("abc", "stop", "complete")
+    assert step.seen == ["> ", "> a", "> a", "> abc"]
+
+
+def test_max_tokens_counts_the_steps(runtime):
+    step = Step(*"abcdef")
+    result = collected(runtime, step, max_tokens=3)
+    assert (result.text, result.finish_reason, len(step.seen)) == ("abc", "length", 3)
+
+
+def test_the_context_is_the_end_of_the_text_and_what_is_kept(runtime):
+    step = Step("12", "34", "56")
+    collected(runtime, step, "abcdef", context=4, keep=2)
+    assert step.seen == ["abef", "ab12", "ab34", "ab56"]
+
+
+@given(st.lists(st.text(max_size=4)), st.text(max_size=8), st.integers(1, 9), st.integers(0, 8))
+def test_a_step_never_sees_more_than_the_context(pieces, prompt, context, keep):
+    keep = min(keep, context - 1)
+    step = Step(*pieces)
+    typestream.generate(step, prompt, context=context, keep=keep).collect()
+    text = prompt
+    for seen, piece in zip(step.seen, [*pieces, ""], strict=True):
+        rest = text[len(prompt[:keep]) :]
+        assert seen == prompt[:keep] + rest[-(context - keep) :]
+        assert len(seen) <= context
+        text += piece
+
+
+@given(st.text("ab", max_size=20), st.lists(st.text("ab", min_size=1, max_size=3), min_size=1, max_size=2), st.data())
+def test_a_stop_string_is_never_shown(text, stop, data):
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=6)))
+    pieces = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+    result = typestream.generate(Step(*pieces), stop=stop).collect()
+    ends = [(text.find(each) + len(each), text.find(each)) for each in stop if each in text]
+    assert result.text == (text[: min(ends)[1]] if ends else text)
+    assert result.finish_reason == "stop"
+
+
+def test_no_step_is_taken_after_a_stop_string(runtime):
+    step = Step("a", "\n", "\nb", "c")
+    result = collected(runtime, step, stop="\n\n")
+    assert (result.text, len(step.seen)) == ("a", 3)
+
+
+def test_a_step_that_raises(runtime):
+    with pytest.raises(typestream.SourceError) as caught:
+        collected(runtime, Step("a", "b", KeyError("weights")))
+    assert caught.value.result.text == "ab"
+    assert caught.value.result.finish_reason is None
+    assert isinstance(caught.value.__cause__, KeyError)
+
+
+class Scalar:
+    """As numpy's and torch's scalars: a number, and no int."""
+
+    def __init__(self, value: int) -> None:
+        self.value = value
+
+    def __index__(self) -> int:
+        return self.value
+
+    __int__ = __index__
+
+
+@pytest.mark.parametrize("piece", [5, b"a", ["a"], Scalar(3)])
+def test_a_step_that_gives_no_text(runtime, piece):
+    with pytest.raises(typestream.SourceError, match=f"str or None, not .*{type(piece).__name__}") as caught:
+        collected(runtime, Step("a", piece))
+    assert caught.value.result.text == "a"
+
+
+def test_ids_with_a_decode(runtime):
+    step = Step(*"é€".encode())
+    result = collected(runtime, step, [72, Scalar(105)], decode=lambda ids: bytes(ids).decode(errors="replace"))
+    assert result.text == "é€"
+    assert step.seen[0] == [72, 105]
+    assert step.seen[-1] == [72, 105, *"é€".encode()]
+    assert result.usage == Usage(2, 5, 7)
+    assert result.finish_reason == "stop"
+
+
+def test_an_answer_of_ids_that_is_cut_in_a_character():
+    step = Step(65, 0xE2, 0x82, 0xAC)
+    stream = typestream.generate(step, decode=bytes, max_tokens=3, context=2, keep=0)
+    events = list(stream.events())
+    assert events == [TextDelta("A"), TextDelta("\ufffd"), Usage(0, 3, 3), Finish("length")]
+    assert step.seen == [[], [65], [65, 0xE2]]
+
+
+def test_ids_may_be_scalars_and_nothing_else():
+    result = typestream.generate(Step(Scalar(65), 66), decode=bytes).collect()
+    assert result.text == "AB"
+    with pytest.raises(typestream.SourceError, match="token id"):
+        typestream.generate(Step("A"), decode=bytes).collect()
+
+
+def test_what_a_step_does_with_its_ids_is_its_own_affair():
+    def step(ids: list[int]) -> int | None:
+        seen = len(ids)
+        ids.clear()
+        return 65 + seen if seen < 3 else None
+
+    assert typestream.generate(step, decode=bytes).collect().text == "ABC"
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"prompt": "text", "decode": bytes}, TypeError),
+        ({"prompt": [1]}, TypeError),
+        ({"context": 3, "keep": 3}, ValueError),
+        ({"keep": -1}, ValueError),
+        ({"decode": 7}, TypeError),
+    ],
+)
+def test_what_generate_does_not_take(options, error):
+    with pytest.raises(error):
+        typestream.generate(Step(), **options)

@@ -1,0 +1,113 @@
+"""Token ids → text, as they come.
+
+Rules: what `feed` gives, joined, and then `flush`, is what `decode` makes of all ids at once; a character is given when
+its last byte is there, never half of it; the work is linear in the tokens, since only the last few are decoded again.
+
+Ids are decoded together with those before them, as a tokenizer may treat the first token of a text differently (a
+leading space that it drops). U+FFFD at the end stands for a character that is not whole yet, or for bytes that are
+none: it is held back until what follows has told which.
+"""
+
+import codecs
+from collections.abc import Iterable
+from typing import Any, Final, SupportsIndex
+
+__all__ = ("Detokenizer",)
+
+HELD: Final = 3
+"""Characters held back at most: of a character of four bytes, three can be missing company, and a tokenizer with byte
+tokens decodes each of them to a U+FFFD of its own."""
+
+WINDOW: Final = 16
+"""How many ids are decoded again with each new one, about."""
+
+LIMIT: Final = 64
+"""The same where the text never comes to a whole character."""
+
+
+class Detokenizer:
+    """Makes text of token ids, piece by piece.
+
+    Args:
+        decode: gives the text, or the bytes, of a list of ids; or a tokenizer, which has a `decode` that does.
+        options: passed on to it with every call, such as `skip_special_tokens=True`.
+
+    Raises:
+        TypeError: it is neither.
+    """
+
+    def __init__(self, decode: Any, **options: Any) -> None:
+        call: Any = decode if isinstance(decode, type) else getattr(decode, "decode", decode)  # bytes has one, too
+        if not callable(call):
+            kind = type(decode).__name__
+            raise TypeError(f"A Detokenizer takes a tokenizer or a callable that decodes a list of ids, not {kind}.")
+        self._call: Any = call
+        self._options = options
+        self._reset()
+
+    def _reset(self) -> None:
+        self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+        self._ids: list[int] = []
+        self._text = ""  # what they decode to
+        self._shown = 0  # how much of it was given
+        self._whole = 0  # the last but one place between the ids where no character was open
+        self._limit = LIMIT
+
+    def feed(self, ids: SupportsIndex | Iterable[SupportsIndex]) -> str:
+        """The text that one more id, or several, bring; empty where a character is not whole yet.
+
+        Raises:
+            TypeError: an id is no whole number.
+        """
+        new = [ids.__index__()] if isinstance(ids, SupportsIndex) else [each.__index__() for each in ids]
+        text = self._decode(self._ids + new)
+        if isinstance(text, bytes):
+            return self._utf8.decode(text)  # of the new ids alone: no others are kept
+        if text == self._text and self._ids and not self._decode(new):
+            return ""  # a special token that is not shown
+        self._ids += new
+        self._text = text
+        settled = len(text) - _open(text)
+        piece = text[self._shown : settled]
+        self._shown = max(self._shown, settled)
+        if settled == len(text):
+            self._forget()
+        elif len(self._ids) >= self._limit:
+            self._limit = LIMIT if self._cut() else 2 * self._limit
+        return piece
+
+    def flush(self) -> str:
+        """What was held back, once no more ids come; the next `feed` begins another text."""
+        rest = self._text[self._shown :] or self._utf8.decode(b"", True)
+        self._reset()
+        return rest
+
+    def _decode(self, ids: list[int]) -> str | bytes:
+        text: str | bytes = self._call(ids, **self._options)
+        return text
+
+    def _forget(self) -> None:
+        """The text ends in a whole character: only a few ids are still needed, as company for the next."""
+        if len(self._ids) >= WINDOW and self._whole:
+            kept = self._ids[self._whole :]
+            text = self._decode(kept)
+            if text and isinstance(text, str):
+                self._ids, self._text, self._shown = kept, text, len(text)
+        self._whole = len(self._ids)
+
+    def _cut(self) -> bool:
+        """The ids go on and on without a whole character at their end: drop those before a place where none is open,
+        which is one that can be cut without changing the text."""
+        for place in range(len(self._ids) - HELD - 1, len(self._ids) - 4 * HELD, -1):
+            before, after = self._decode(self._ids[:place]), self._decode(self._ids[place:])
+            if f"{before!s}{after!s}" == self._text and (len(after) > HELD or _open(str(after)) < len(after)):
+                self._ids, self._text = self._ids[place:], str(after)
+                self._shown = max(0, self._shown - len(before))
+                self._whole = 0
+                return True
+        return False
+
+
+def _open(text: str) -> int:
+    """How many characters at the end may still change."""
+    return min(HELD, len(text) - len(text.rstrip("\ufffd")))
