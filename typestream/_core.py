@@ -20,6 +20,7 @@ from typestream.errors import (
     StreamConnectionError,
     StreamError,
     StreamProtocolError,
+    StreamServerError,
     StreamTruncated,
     UnsupportedSource,
 )
@@ -152,10 +153,13 @@ class Core:
         """The source failed. What its decoder still holds was said and counts; half a character does not."""
         if self._decoder is not None:
             try:
-                held: Decoded = [event for event in self._decoder.end() if not isinstance(event, StreamError)]
+                held = self._decoder.end()
             except Exception:
                 held = []
-            self._take(self._surrogates.feed(held), now)
+            for event in held:
+                if isinstance(event, StreamServerError) and event.status is not None:
+                    error, event.__cause__ = event, error  # no stream but an error page: that is what went wrong
+            self._take(self._surrogates.feed([event for event in held if not isinstance(event, StreamError)]), now)
         if not self._source_ended:
             self._close_input(error, now)
 

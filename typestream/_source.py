@@ -114,13 +114,13 @@ class SyncSource:
         self._body = None if self._objects else sync_body(given, self._limits)
         if self._body is not None:
             self.decoder, self.wire = self._body.decoder, True
-            self._closers.append(_closer(given))
+            self._closers.append(_closer(given, "close"))
             return iter(self._body.chunks)
         if not hasattr(given, "__iter__") and hasattr(given, "__enter__"):
             entered = given.__enter__()
             self._closers.append(lambda: given.__exit__(None, None, None))
             return self._open(entered)
-        self._closers.append(_closer(given))
+        self._closers.append(_closer(given, "close"))
         return iter(given)
 
     def interrupt(self) -> None:
@@ -136,7 +136,7 @@ class SyncSource:
         if self._closed:
             return
         self._closed = True
-        closers = self._closers or [_closer(self._given)]
+        closers = self._closers or [_closer(self._given, "close")]
         for close in reversed(closers):
             try:
                 close()
@@ -234,8 +234,8 @@ async def _exhaust(chunks: AsyncIterator[Any]) -> None:
         await chunks.__anext__()
 
 
-def _closer(given: Any) -> Callable[[], Any]:
-    for name in ("aclose", "close"):
+def _closer(given: Any, *names: str) -> Callable[[], Any]:
+    for name in names or ("aclose", "close"):  # an httpx response has both, and one of them is wrong for it
         close = getattr(given, name, None)
         if callable(close):
             return close  # type: ignore[no-any-return]

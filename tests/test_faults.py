@@ -1,0 +1,313 @@
+"""The promise of the whole: every fault × API × runtime, through the real SDKs, over real sockets.
+
+`python -m tests.test_faults` prints what came of each, next to what the SDK alone makes of the same server.
+"""
+
+import importlib.util
+import json
+import socket
+import sys
+import threading
+import tracemalloc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+import typestream
+from tests.faultserver import APIS, FAULTS, FULL, PARTIAL, Fault, FaultServer
+from typestream import Limits, StreamError, Timeout
+
+SHARED = Path(__file__).parents[2] / "shared" / "data" / "faults.json"
+RUNTIMES = ("sync", "asyncio", "trio")
+ERRORS = {
+    "truncated": "StreamTruncated",
+    "connection": "StreamConnectionError",
+    "stall": "StallTimeout",
+    "protocol": "StreamProtocolError",
+    "server-error": "StreamServerError",
+    "limit": "StreamLimitExceeded",
+}
+# The SDK reads the body of an error status itself, to its end, before anybody else sees the answer.
+SDK_READS = {"status-500-stall", "status-500-endless"}
+OPTIONS: dict[str, dict[str, int]] = {"drip": {"ms": 20}, "gzip-bomb": {"size": 32}, "gzip-bomb-lines": {"size": 32}}
+LIMITED = {"never-ends": Limits(total=1 << 20)}
+WAIT = 0.25
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Async generator '(openai|anthropic|httpx|httpx2|httpcore|httpcore2):ResourceWarning"
+)
+
+
+class Outcome(NamedTuple):
+    """What a reader came to: the error's name or the completion, and the text delivered before it."""
+
+    end: str
+    text: str | None
+    error: Exception | None = None
+
+
+def call(client: Any, api: str) -> Any:
+    """The call of an API, not awaited."""
+    messages = [{"role": "user", "content": "hi"}]
+    if api == "chat":
+        return client.chat.completions.create(model="m", messages=messages, stream=True)
+    if api == "completions":
+        return client.completions.create(model="m", prompt="hi", stream=True)
+    if api == "responses":
+        return client.responses.create(model="m", input="hi", stream=True)
+    return client.messages.create(model="m", max_tokens=10, messages=messages, stream=True)
+
+
+def make_client(api: str, base_url: str, *, asynchronous: bool, retries: int = 0) -> Any:
+    """A client that loads no certificates, which takes longest of all, and waits for little."""
+    sdk: Any = pytest.importorskip("anthropic" if api == "messages" else "openai")
+    kind = "Async" if asynchronous else ""
+    name = ("Anthropic" if api == "messages" else "OpenAI") if asynchronous else ""
+    http = getattr(sdk, f"Default{kind}HttpxClient")(verify=False)
+    made = getattr(sdk, (kind + name) if asynchronous else ("Anthropic" if api == "messages" else "OpenAI"))
+    return made(base_url=base_url, api_key="none", max_retries=retries, timeout=4 * WAIT, http_client=http)
+
+
+def options_of(fault: Fault) -> dict[str, Any]:
+    waits = fault.expect == "stall"
+    clocks = Timeout(first=WAIT, between=WAIT) if waits else Timeout(first=10, between=10)
+    return {"timeout": clocks, "limits": LIMITED.get(fault.name)}
+
+
+def read(server: FaultServer, fault: Fault, api: str, runtime: str, key: str = "") -> Outcome:
+    """One SDK call read to its end through typestream."""
+    base = server.base_url(fault.name, api, key=key or f"{api}-{runtime}", **OPTIONS.get(fault.name, {}))
+    retries = 1 if fault.name == "status-500-then-ok" else 0
+    options = options_of(fault)
+    if runtime == "sync":
+        with make_client(api, base, asynchronous=False, retries=retries) as client:
+            return _read_sync(lambda: call(client, api), options)
+
+    async def main() -> Outcome:
+        async with make_client(api, base, asynchronous=True, retries=retries) as client:
+            return await _read_async(call(client, api), options)
+
+    import anyio
+
+    return anyio.run(main, backend=runtime)
+
+
+def _read_sync(make: Callable[[], Any], options: dict[str, Any]) -> Outcome:
+    pieces: list[str] = []
+    try:
+        with typestream.stream(make, **options) as stream:
+            for piece in stream:
+                pieces.append(piece)
+    except StreamError as error:
+        return _failed(error, pieces)
+    assert stream.result.text == "".join(pieces)
+    return Outcome(stream.result.completion, stream.result.text)
+
+
+async def _read_async(source: Any, options: dict[str, Any]) -> Outcome:
+    pieces: list[str] = []
+    try:
+        async with typestream.stream(source, **options) as stream:
+            async for piece in stream:
+                pieces.append(piece)
+    except StreamError as error:
+        return _failed(error, pieces)
+    assert stream.result.text == "".join(pieces)
+    return Outcome(stream.result.completion, stream.result.text)
+
+
+def _failed(error: StreamError, pieces: list[str]) -> Outcome:
+    assert error.result.text == "".join(pieces), "the error does not carry exactly what was delivered"
+    return Outcome(type(error).__name__, error.result.text, error)
+
+
+def verdict(fault: Fault, found: Outcome) -> str:
+    """What is wrong with an outcome; `""` where it is as promised."""
+    right = {ERRORS.get(fault.expect, fault.expect)}
+    if fault.expect == "complete-or-protocol":
+        right = {"complete", "StreamProtocolError"}
+    if found.end not in right:
+        return f"ended in {found.end} ({found.error}), not {' or '.join(sorted(right))}"
+    whole = fault.expect != "complete-or-protocol" or found.end == "complete"
+    if fault.text is not None and whole and found.text != fault.text:
+        return f"delivered {found.text!r}, not {fault.text!r}"
+    if found.text is not None and not whole and not found.text.startswith(PARTIAL):
+        return f"delivered {found.text!r}"
+    return ""
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("name", ["ok", "rst-mid", "html-200", "status-429", *sorted(SDK_READS)])
+def test_a_raw_response(server: FaultServer, name: str, runtime: str) -> None:
+    """No SDK between: typestream reads the body of an error status itself, a little of it, for as long as it may."""
+    fault = FAULTS[name]
+    url = server.base_url(name, "chat") + "/chat/completions"
+    options = {"timeout": Timeout(first=WAIT, between=WAIT, total=2 * WAIT)}
+    if runtime == "sync":
+        with make_client("chat", url, asynchronous=False) as client:
+            request = client._client.build_request("POST", url)
+            found = _read_sync(lambda: client._client.send(request, stream=True), options)
+    else:
+
+        async def main() -> Outcome:
+            async with make_client("chat", url, asynchronous=True) as client:
+                request = client._client.build_request("POST", url)
+                return await _read_async(client._client.send(request, stream=True), options)
+
+        import anyio
+
+        found = anyio.run(main, backend=runtime)
+    assert verdict(fault, found) == ""
+    if fault.group == "answer":
+        assert isinstance(found.error, typestream.StreamServerError)
+        assert len(str(found.error)) < 1000
+        assert found.error.status == int(name[7:10]) if name.startswith("status") else 200
+    assert server.wait(lambda server: server.open == 0)
+
+
+@pytest.mark.parametrize("name", ["endless-line", "endless-event", "gzip-bomb", "gzip-bomb-lines"])
+def test_memory_is_bounded(server: FaultServer, name: str) -> None:
+    base = server.base_url(name, "chat", size=64)
+    with make_client("chat", base, asynchronous=False) as client:
+        response = call(client, "chat")  # what the SDK takes to get here is its own
+        tracemalloc.start()
+        found = _read_sync(lambda: response, {"timeout": 10})
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert found.end == "StreamLimitExceeded"
+    assert peak < 8 << 20
+
+
+CASES = [
+    pytest.param(fault, api, id=f"{name}-{api}")
+    for name, fault in FAULTS.items()
+    for api in fault.apis
+    if name not in SDK_READS
+]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[FaultServer]:
+    with FaultServer() as server:
+        yield server
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize(("fault", "api"), CASES)
+def test_every_fault(server: FaultServer, fault: Fault, api: str, runtime: str) -> None:
+    found = read(server, fault, api, runtime)
+    assert verdict(fault, found) == ""
+    assert server.wait(lambda server: server.open == 0), "a connection was left open"
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("typestream")]
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("how", ["eof", "fin", "rst"])
+@pytest.mark.parametrize("api", APIS)
+def test_a_good_stream_cut_here_and_there(server: FaultServer, api: str, how: str, runtime: str) -> None:
+    _cut_at(server, api, how, runtime, step=173)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["eof", "fin", "rst"])
+@pytest.mark.parametrize("api", APIS)
+def test_a_good_stream_cut_at_every_byte(server: FaultServer, api: str, how: str) -> None:
+    _cut_at(server, api, how, "sync", step=1)
+
+
+def _cut_at(server: FaultServer, api: str, how: str, runtime: str, step: int) -> None:
+    from tests.faultserver import Request, dechunk
+
+    size = len(dechunk(FAULTS["ok"].make(Request(api))).data)
+    right = {"eof": "StreamTruncated", "fin": "StreamConnectionError", "rst": "StreamConnectionError"}[how]
+    OPTIONS["cut"] = {"how": how}  # type: ignore[dict-item]
+    for at in [*range(0, size, step), size]:
+        OPTIONS["cut"]["at"] = at
+        found = read(server, FAULTS["cut"], api, runtime)
+        assert found.text is not None
+        assert FULL.startswith(found.text), at
+        if found.end in ("complete", "unconfirmed"):
+            assert (found.end, found.text) == ("complete", FULL), at
+        else:
+            assert found.end == right, (at, found)
+    assert found.end == "complete"
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="the table is not here")
+def test_no_fault_is_missing() -> None:
+    for theirs in json.loads(SHARED.read_text())["faults"]:
+        ours = FAULTS[theirs["fault"]]
+        assert set(theirs["apis"]) <= set(ours.apis), ours.name
+        assert ours.expect == theirs["expect"], ours.name
+        assert theirs["text"] is None or ours.text == theirs["text"], ours.name
+
+
+def test_what_the_server_counts() -> None:
+    before = threading.active_count()
+    with FaultServer() as server:
+        port = int(server.url.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port)) as one:
+            one.sendall(b"POST /stall-first/-/v1/chat/completions HTTP/1.1\r\ncontent-length: 0\r\n\r\n")
+            assert one.recv(1 << 16).startswith(b"HTTP/1.1 200 OK\r\n")
+            assert (server.open, server.busy, server.requests["stall-first"]) == (1, 1, 1)
+        assert server.wait(lambda server: server.open == server.busy == 0)
+        with socket.create_connection(("127.0.0.1", port)) as one:
+            one.sendall(b"GET /no-such-fault/-/v1/responses HTTP/1.1\r\n\r\n")
+            assert one.recv(1 << 16).startswith(b"HTTP/1.1 404 ")
+    assert threading.active_count() == before
+
+
+# -- the table
+
+
+def alone(server: FaultServer, fault: Fault, api: str) -> Outcome:
+    """What the SDK alone makes of it, in the loop that its documentation shows."""
+    base = server.base_url(fault.name, api, key=f"alone-{api}", **OPTIONS.get(fault.name, {}))
+    pieces: list[str] = []
+    with make_client(api, base, asynchronous=False, retries=1 if fault.name == "status-500-then-ok" else 0) as client:
+        try:
+            with call(client, api) as stream:
+                for chunk in stream:
+                    pieces.append(_piece(chunk, api))
+                    if len(pieces) > 20_000:
+                        return Outcome("no end", None)
+        except Exception as error:
+            home = type(error).__module__.partition(".")[0]
+            return Outcome(
+                type(error).__name__ if home in ("openai", "anthropic") else f"*{type(error).__name__}", "".join(pieces)
+            )
+    return Outcome("complete", "".join(pieces))
+
+
+def _piece(chunk: Any, api: str) -> str:
+    if api == "chat":
+        return chunk.choices[0].delta.content or "" if chunk.choices else ""
+    if api == "completions":
+        return chunk.choices[0].text if chunk.choices else ""
+    wanted = "response.output_text.delta" if api == "responses" else "content_block_delta"
+    if chunk.type != wanted:
+        return ""
+    return chunk.delta if api == "responses" else chunk.delta.text
+
+
+def main(*names: str) -> None:
+    with FaultServer() as server:
+        for name in names or FAULTS:
+            fault = FAULTS[name]
+            for api in fault.apis:
+                if name in SDK_READS or (api == "messages" and importlib.util.find_spec("anthropic") is None):
+                    continue
+                for runtime in RUNTIMES:
+                    try:
+                        found = read(server, fault, api, runtime)
+                        wrong = verdict(fault, found)
+                    except Exception as error:
+                        wrong = f"{type(error).__name__}: {error}"
+                    if wrong:
+                        print(f"{name:24} {api:12} {runtime:8} {wrong}", flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
