@@ -125,7 +125,7 @@ def test_events_that_are_no_text_keep_their_place(order: Order, expected: list[A
 
 
 def test_log_probabilities_survive_the_cutting() -> None:
-    schedule = fed(Steady(10), TextDelta("ab", logprobs=["p"]), TextDelta("c", logprobs=["q"]), TextDelta("d"))
+    schedule = fed(Steady(10), TextDelta("a", logprobs=["p"]), TextDelta("b", logprobs=["q"]), TextDelta("cd"))
     events = []
     now = 10.0
     while (got := schedule.poll(now)) is not None:
@@ -218,6 +218,13 @@ def test_a_clock_that_jumps_back_makes_nothing_wait_twice() -> None:
     assert schedule.poll(3.0) == pytest.approx(10.2)
     schedule.feed(Usage(1), 2.0)
     assert [got for _, got in drain(schedule, 10.1)] == ["c", Usage(1)]
+    policy = Every(0.1)
+    schedule = Schedule(policy)
+    for now in (10.0, 9.0, 10.05, 8.0, 7.0):
+        schedule.feed(TextDelta("a"), now)
+        schedule.poll(now)
+    assert [moment.now for moment in policy.asked] == sorted(moment.now for moment in policy.asked)
+    assert policy.asked[-1].arrivals[-1] == pytest.approx(0.05)
 
 
 def test_no_drift_over_two_thousand_pieces() -> None:

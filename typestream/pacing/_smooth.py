@@ -37,7 +37,7 @@ REMEMBERED = 30  # gaps, for their mean and spread
 STALL_GAPS, STALL, FIRST_STALL = 8.0, 0.2, 1.0  # a longer silence is a stall, and says nothing about the rate: seconds
 DOUBT = 0.1  # of max_lag: at first the rate is taken for less than it seems
 LATE_SPREAD = 0.35  # the next burst is expected so many deviations after the mean gap
-STILL = 0.1  # and when it is overdue, in so many gaps
+STILL = 0.05  # and when it is overdue, in so many gaps
 USEFUL_GAPS, USEFUL_SHARE = 3.0, 0.66  # backlog worth having: so many gaps' worth, at most so much of max_lag
 PATIENCE = 2.5  # seconds in which what is more than that is worked off
 
