@@ -3,6 +3,7 @@
 The sync kit's coroutines never suspend, so a scenario over it is plain blocking code; `kit.at` is then a thread.
 """
 
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -176,3 +177,44 @@ def play(runtime: str, scenario: Callable[[Any], Awaitable[_T]]) -> _T:
         return result
 
     return VirtualClock().run(main, runtime)
+
+
+class _RealKit(Kit):
+    """Blocking code in real time."""
+
+    def __init__(self) -> None:
+        import time
+
+        super().__init__(False, time.monotonic)
+        self.threads: list[threading.Thread] = []
+
+    async def sleep(self, seconds: float) -> None:
+        threading.Event().wait(seconds)
+
+    def at(self, seconds: float, call: Callable[[], Any]) -> None:
+        def run() -> None:
+            threading.Event().wait(seconds)
+            result = call()
+            if hasattr(result, "send"):
+                finish(result)
+
+        self.threads.append(threading.Thread(target=run))
+        self.threads[-1].start()
+
+
+def live(runtime: str, scenario: Callable[[Any], Awaitable[_T]]) -> _T:
+    """Run a scenario in real time; for sockets, which know no other."""
+    if runtime == "sync":
+        kit = _RealKit()
+        try:
+            return finish(scenario(kit))
+        finally:
+            for thread in kit.threads:
+                thread.join(5)
+    import anyio
+
+    async def main() -> Any:
+        async with anyio.create_task_group() as tasks:
+            return await scenario(_AsyncKit(tasks))
+
+    return anyio.run(main, backend=runtime)
