@@ -62,6 +62,11 @@ def chat(server, **extra):
     return {"model": server.name, "messages": MESSAGES, "seed": 11, "temperature": 0.7, **extra}
 
 
+def chat_stream(client):
+    """The SDK's helper, wherever it is: it left `beta` in the course of openai 1."""
+    return getattr(client.chat.completions, "stream", None) or client.beta.chat.completions.stream
+
+
 # -- chat completions
 
 
@@ -98,7 +103,7 @@ def test_usage_is_not_streamed_unasked(server, client):
 
 def test_the_sdks_own_accumulation_agrees(server, client):
     whole = client.chat.completions.create(**chat(server, n=2))
-    with client.chat.completions.stream(
+    with chat_stream(client)(
         model=server.name, messages=MESSAGES, seed=11, temperature=0.7, n=2, stream_options={"include_usage": True}
     ) as stream:
         final = stream.get_final_completion()
@@ -163,7 +168,7 @@ def test_tool_calls_streamed_and_whole_are_the_same(server, client, choice, cont
     messages = [{"role": "user", "content": content}]
     ask = chat(server, messages=messages, tools=TOOLS, tool_choice=choice)
     whole = client.chat.completions.create(**ask)
-    with client.chat.completions.stream(**ask) as stream:
+    with chat_stream(client)(**ask) as stream:
         final = stream.get_final_completion()
     assert calls_of(final.choices[0].message) == calls_of(whole.choices[0].message)
     assert [name for _, name, _ in calls_of(whole.choices[0].message)] == names
@@ -232,7 +237,8 @@ def test_responses_streamed_and_whole_are_the_same(server, client):
     assert final.output_text == whole.output_text
     assert final.usage == whole.usage
     assert "".join(e.delta for e in events if e.type == "response.output_text.delta") == whole.output_text
-    assert [event.sequence_number for event in events] == list(range(len(events)))
+    # the helper of old SDKs drops some of the numbers
+    assert all(getattr(event, "sequence_number", place) == place for place, event in enumerate(events))
     assert (events[0].type, events[-1].type) == ("response.created", "response.completed")
 
 
