@@ -132,9 +132,10 @@ def test_a_keep_alive_is_no_event() -> None:
 
 def test_a_client_that_comes_back_goes_on_where_it_was() -> None:
     backlog = Backlog(retry=100)
+    assert (backlog.last_id, backlog.after(backlog.last_id)) == (None, "")
     sent = [backlog.feed(event) for event in ANSWER[:4]]
     assert backlog.after("1") == sent[2] + sent[3]
-    assert backlog.after("3") == ""
+    assert (backlog.last_id, backlog.after("3")) == ("3", "")
     assert not backlog.ended
     sent.append(backlog.finish(fold(ANSWER[:4])))
     assert backlog.after("3") == sent[4]

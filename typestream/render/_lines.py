@@ -110,6 +110,11 @@ class Backlog(Sse):
         self.ended = False
         """Whether `finish` or `fail` was called, so that nothing more is to come."""
 
+    @property
+    def last_id(self) -> str | None:
+        """The id of the last event, None before the first: who was sent `after(x)` is sent `after(last_id)` next."""
+        return str(len(self._frames) - 1) if self._frames else None
+
     def after(self, last_event_id: str | None) -> str:
         """All that was sent after the event of that id; everything where it is no id of ours."""
         known = last_event_id is not None and last_event_id.isascii() and last_event_id.isdigit()
