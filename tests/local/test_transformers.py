@@ -1,0 +1,385 @@
+"""transformers' `generate` as a stream: the whole text, errors at once, nothing that goes on after its reader left.
+
+The model has random weights and its tokenizer was trained here; nothing is downloaded.
+"""
+
+import threading
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import typestream
+from tests.local.conftest import until
+from typestream import Finish, Start, Usage
+from typestream.sources.tokens import Detokenizer
+
+torch = pytest.importorskip("torch", reason="needs torch")
+transformers = pytest.importorskip("transformers", reason="needs transformers")
+pytest.importorskip("tokenizers", reason="needs tokenizers")
+
+from tests.local import tiny_llama  # noqa: E402
+
+pytestmark = [pytest.mark.heavy, pytest.mark.usefixtures("no_threads_left")]
+
+PROMPT = "It is a truth universally acknowledged"
+generate = typestream.sources.transformers.generate
+watch = typestream.sources.transformers.watch
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    return tiny_llama.tokenizer()
+
+
+@pytest.fixture(scope="module")
+def model(tokenizer: Any) -> Any:
+    torch.set_num_threads(1)
+    return tiny_llama.model(len(tokenizer))
+
+
+@pytest.fixture
+def counted(model: Any, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many tokens the model was run for, as a list with one entry each."""
+    runs: list[int] = []
+    forward = model.forward
+
+    def counting(*args: Any, **kwargs: Any) -> Any:
+        runs.append(len(runs))
+        return forward(*args, **kwargs)
+
+    monkeypatch.setattr(model, "forward", counting)
+    return runs
+
+
+def whole(model: Any, tokenizer: Any, prompt: str = PROMPT, **options: Any) -> tuple[str, Any]:
+    """What transformers says without a stream: the text and the ids of the answer."""
+    inputs = tokenizer(prompt, return_tensors="pt")
+    inputs.pop("token_type_ids", None)
+    torch.manual_seed(5)
+    ids = model.generate(**inputs, **options)[0][inputs["input_ids"].shape[1] :]
+    return tokenizer.decode(ids, skip_special_tokens=True), ids
+
+
+SAMPLED = {"do_sample": True, "max_new_tokens": 60, "temperature": 1.5}
+
+
+def test_the_text_is_that_of_the_whole(model, tokenizer, read):
+    text, ids = whole(model, tokenizer, **SAMPLED)
+    torch.manual_seed(5)
+    stream = generate(model, tokenizer, PROMPT, **SAMPLED)
+    events = read(stream)
+    given = len(tokenizer(PROMPT)["input_ids"])
+    assert "".join(read.texts) == text
+    assert type(events[0]) is Start
+    reason = "stop" if ids[-1] == tokenizer.eos_token_id else "length"
+    assert events[-2:] == [Usage(given, len(ids), given + len(ids)), Finish(reason)]
+    assert stream.result.completion == "complete"
+    assert all(read.texts)
+
+
+def test_the_end_token_is_a_stop_and_is_not_shown(model, tokenizer, read):
+    # some token that comes is made the end token
+    _, ids = whole(model, tokenizer, max_new_tokens=20, do_sample=False)
+    end = int(ids[7])
+    count = ids.tolist().index(end) + 1
+    options = {"max_new_tokens": 20, "do_sample": False, "eos_token_id": [end, 1]}
+    events = read(generate(model, tokenizer, PROMPT, **options))
+    assert events[-1] == Finish("stop")
+    assert events[-2].output == count
+    assert "".join(read.texts) == tokenizer.decode(ids[:count], skip_special_tokens=True)
+    at_the_limit = {**options, "max_new_tokens": count}
+    assert read(generate(model, tokenizer, PROMPT, **at_the_limit))[-1] == Finish("stop")
+
+
+def test_why_it_ended(model, tokenizer):
+    def reason(**options: Any) -> str | None:
+        return generate(model, tokenizer, PROMPT, do_sample=False, **options).collect().finish_reason
+
+    def criterion(after: int) -> Any:
+        calls: list[int] = []
+        return lambda ids, scores, **rest: torch.tensor([calls.append(1) or len(calls) >= after])
+
+    text, _ = whole(model, tokenizer, max_new_tokens=12, do_sample=False)
+    prompt = len(tokenizer(PROMPT)["input_ids"])
+    assert reason(max_length=prompt + 5) == "length"
+    assert reason(generation_config=transformers.GenerationConfig(max_new_tokens=4, eos_token_id=1)) == "length"
+    assert reason(max_new_tokens=30, stopping_criteria=[criterion(3)]) == "stop"
+    assert reason(max_new_tokens=5, stopping_criteria=[criterion(50)]) == "length"
+    letters = next(each for each in text if each.isalpha())
+    assert reason(max_new_tokens=30, stop_strings=[letters]) == "stop"
+    assert reason(max_new_tokens=3, stop_strings=["no such thing"]) == "length"
+
+
+def test_messages_go_through_the_chat_template(model, tokenizer, read):
+    messages = [{"role": "user", "content": "Bonjour"}]
+    text, _ = whole(model, tokenizer, "user: Bonjour\nassistant:", max_new_tokens=30, do_sample=False)
+    events = read(generate(model, tokenizer, messages, max_new_tokens=30, do_sample=False))
+    assert "".join(read.texts) == text
+    assert events[-2].input == len(tokenizer("user: Bonjour\nassistant:")["input_ids"])
+    bare = generate(
+        model, tokenizer, messages, template={"add_generation_prompt": False}, max_new_tokens=1, do_sample=False
+    )
+    assert bare.collect().usage.input < events[-2].input
+
+
+@pytest.mark.parametrize("kind", ["list", "row", "matrix", "encoding"])
+def test_prompts_that_are_ids(model, tokenizer, kind):
+    encoding = tokenizer(PROMPT, return_tensors="pt")
+    matrix = encoding["input_ids"]
+    prompt = {"list": matrix[0].tolist(), "row": matrix[0], "matrix": matrix, "encoding": encoding}[kind]
+    text, _ = whole(model, tokenizer, max_new_tokens=20, do_sample=False)
+    assert generate(model, tokenizer, prompt, max_new_tokens=20, do_sample=False).collect().text == text
+
+
+def test_batches_are_refused(model, tokenizer):
+    batch = tokenizer([PROMPT, PROMPT], return_tensors="pt")
+    for prompt in ([PROMPT, PROMPT], [[1, 2], [3, 4]], batch, batch["input_ids"]):
+        with pytest.raises(ValueError, match="one answer at a time"):
+            generate(model, tokenizer, prompt)
+    for name in ("num_return_sequences", "num_beams"):
+        with pytest.raises(ValueError, match=name):
+            generate(model, tokenizer, PROMPT, **{name: 2})
+    with pytest.raises(TypeError, match="int"):
+        generate(model, tokenizer, 5)
+
+
+def test_nothing_happens_before_it_is_read(model, tokenizer, counted):
+    before = threading.active_count()
+    stream = generate(model, tokenizer, PROMPT, max_new_tokens=5)
+    assert (threading.active_count(), counted) == (before, [])
+    stream.close()
+    with pytest.raises(typestream.StreamClosed):
+        next(stream)
+    assert counted == []
+
+
+# -- failures
+
+
+class Broken(Exception):
+    pass
+
+
+def failing(model: Any, place: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Options, or a changed model, with which `generate` raises at that place."""
+    forward, calls = model.forward, []
+
+    def counting(*args: Any, **kwargs: Any) -> Any:
+        calls.append(1)
+        if len(calls) > (0 if place == "at once" else 5):
+            raise Broken(place)
+        return forward(*args, **kwargs)
+
+    def criterion(ids: Any, scores: Any, **rest: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 5:
+            raise Broken(place)
+        return torch.tensor([False])
+
+    if place == "in a stopping criterion":
+        return {"stopping_criteria": [criterion]}
+    monkeypatch.setattr(model, "forward", counting)
+    return {}
+
+
+PLACES = ("at once", "after 5 tokens", "in a stopping criterion")
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_what_generate_raises_comes_out_with_the_partial_text(model, tokenizer, read, place, monkeypatch):
+    texts = [whole(model, tokenizer, max_new_tokens=count, do_sample=False)[0] for count in (4, 5)]
+    options = failing(model, place, monkeypatch)
+    with pytest.raises(typestream.SourceError, match=place) as caught:
+        read(generate(model, tokenizer, PROMPT, max_new_tokens=50, do_sample=False, **options))
+    assert isinstance(caught.value.__cause__, Broken)
+    assert caught.value.result.text == "".join(read.texts)
+    # a criterion is asked before or after the streamer, as transformers likes; half a character is not shown
+    expected = {"": [""], "after": texts[1:], "in": texts}["" if place == "at once" else place.split()[0]]
+    assert "".join(read.texts) in [each.rstrip("\ufffd") for each in expected]
+
+
+def test_a_tokenizer_that_fails(model, tokenizer, read):
+    def broken(prompt: str, **options: Any) -> Any:
+        raise Broken("no such character")
+
+    broken.decode = tokenizer.decode  # type: ignore[attr-defined]
+    with pytest.raises(typestream.SourceError, match="no such character"):
+        read(generate(model, broken, PROMPT))
+
+
+@pytest.mark.parametrize("error", [StopIteration(), SystemExit(3), KeyboardInterrupt()])
+def test_exceptions_that_must_not_cross_threads(tokenizer, read, error):
+    class Model:
+        def generate(self, **options: Any) -> None:
+            raise error
+
+    with pytest.raises(typestream.SourceError):
+        read(generate(Model(), tokenizer, PROMPT))
+
+
+def test_leaving_stops_the_model_within_one_token(model, tokenizer, read, counted):
+    stream = generate(model, tokenizer, PROMPT, max_new_tokens=500, ahead=1)
+    read(stream, most=3)
+    assert until(lambda: not [each for each in threading.enumerate() if each.name == "typestream model"])
+    # read 3 pieces; one token may wait, one may be offered, and one is made before the model hears of it
+    held = 3 * 3  # some of the pieces have several tokens
+    assert len(counted) <= 3 + held + 3
+    assert len(counted) < 500
+
+
+def test_the_model_is_at_most_so_far_ahead(model, tokenizer, counted):
+    with generate(model, tokenizer, PROMPT, max_new_tokens=300, ahead=4, do_sample=False) as stream:
+        events = stream.events()
+        tokens = 0
+        for _ in range(10):
+            next(events)
+        threading.Event().wait(0.2)  # as long as it takes to make dozens more
+        tokens = len(counted)
+        threading.Event().wait(0.2)
+        assert len(counted) == tokens < 60
+
+
+def test_closing_from_another_thread_wakes_a_reader(tokenizer):
+    started, release = threading.Event(), threading.Event()
+
+    class Model:
+        def generate(self, **options: Any) -> None:
+            started.set()
+            release.wait(20)
+
+    stream = generate(Model(), tokenizer, PROMPT)
+    closer = threading.Thread(target=lambda: (started.wait(20), stream.close()))
+    closer.start()
+    try:
+        with pytest.raises(typestream.StreamClosed):
+            stream.collect()
+    finally:
+        release.set()
+        closer.join()
+
+
+def test_context_variables_reach_the_model(tokenizer):
+    import contextvars
+
+    variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable")
+    seen: list[str] = []
+
+    class Model:
+        def generate(self, **options: Any) -> None:
+            seen.append(variable.get())
+
+    variable.set("here")
+    generate(Model(), tokenizer, PROMPT).collect()
+    assert seen == ["here"]
+
+
+# -- ready streamers
+
+
+def ready(model: Any, tokenizer: Any, **options: Any) -> tuple[Any, threading.Thread]:
+    streamer = transformers.TextIteratorStreamer(tokenizer, skip_prompt=True, skip_special_tokens=True)
+    inputs = tokenizer(PROMPT, return_tensors="pt")
+    inputs.pop("token_type_ids", None)
+    kwargs = {**inputs, "streamer": streamer, "do_sample": False, **options}
+    return streamer, threading.Thread(target=model.generate, kwargs=kwargs, name="typestream user's", daemon=True)
+
+
+@pytest.mark.parametrize("started", [False, True])
+def test_a_ready_streamer(model, tokenizer, read, started):
+    text, _ = whole(model, tokenizer, max_new_tokens=40, do_sample=False)
+    streamer, thread = ready(model, tokenizer, max_new_tokens=40)
+    if started:
+        thread.start()
+    read(watch(streamer, thread))
+    assert "".join(read.texts) == text
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_ready_streamer_whose_generate_raises(model, tokenizer, read, place, monkeypatch):
+    options = failing(model, place, monkeypatch)
+    streamer, thread = ready(model, tokenizer, max_new_tokens=50, **options)
+    with pytest.raises(typestream.SourceError, match=place) as caught:
+        read(watch(streamer, thread))
+    assert isinstance(caught.value.__cause__, Broken)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_ready_streamer_whose_thread_failed_unseen(model, tokenizer, read, monkeypatch):
+    options = failing(model, "after 5 tokens", monkeypatch)
+    streamer, thread = ready(model, tokenizer, max_new_tokens=50, **options)
+    thread.start()
+    with pytest.raises(typestream.SourceError, match="failed in its thread"):
+        read(watch(streamer, thread))
+
+
+def test_leaving_a_ready_streamer_stops_its_generate(model, tokenizer, read, counted):
+    streamer, thread = ready(model, tokenizer, max_new_tokens=3000)
+    read(watch(streamer, thread), most=2)
+    assert until(lambda: not thread.is_alive())
+    assert len(counted) < 3000
+
+
+def test_what_watch_does_not_take():
+    with pytest.raises(TypeError, match="TextIteratorStreamer"):
+        watch(iter("abc"))
+
+
+def test_a_streamer_lends_its_options(model, tokenizer):
+    streamer = transformers.TextIteratorStreamer(tokenizer, skip_prompt=False, skip_special_tokens=True)
+    text, _ = whole(model, tokenizer, max_new_tokens=10, do_sample=False)
+    stream = generate(model, tokenizer, PROMPT, streamer=streamer, max_new_tokens=10, do_sample=False)
+    assert stream.collect().text == PROMPT + text
+
+
+# -- text
+
+
+IDS = st.lists(st.integers(0, 399), max_size=120)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(IDS, st.booleans())
+def test_random_ids_of_a_real_tokenizer(tokenizer, ids, skip):
+    detokenizer = Detokenizer(tokenizer, skip_special_tokens=skip)
+    text = "".join([*map(detokenizer.feed, ids), detokenizer.flush()])
+    assert text == tokenizer.decode(ids, skip_special_tokens=skip)
+
+
+@pytest.mark.parametrize("text", [*tiny_llama.CORPUS[:3], "👩‍👩‍👧‍👦 and €"])
+def test_real_text_is_never_torn(tokenizer, text):
+    detokenizer = Detokenizer(tokenizer)
+    pieces = [detokenizer.feed(each) for each in tokenizer(text)["input_ids"]]
+    assert "".join(pieces) + detokenizer.flush() == text
+    assert not [piece for piece in pieces if "\ufffd" in piece]
+
+
+# -- an event loop
+
+
+@pytest.mark.parametrize("runtime", ["asyncio", "trio"])
+def test_the_event_loop_goes_on_while_the_model_works(tokenizer, runtime):
+    """The model waits for what only the loop can give: were the loop blocked, this would never end."""
+    import anyio
+
+    asked, given = threading.Event(), threading.Event()
+
+    class Model:
+        def generate(self, streamer: Any, **options: Any) -> None:
+            streamer.put(torch.tensor([[1, 2]]))
+            asked.set()
+            assert given.wait(20)
+            streamer.put(torch.tensor([50]))
+
+    async def answer() -> None:
+        await anyio.to_thread.run_sync(asked.wait, 20)
+        given.set()
+
+    async def main() -> str:
+        async with anyio.create_task_group() as group:
+            group.start_soon(answer)
+            async with generate(Model(), tokenizer, PROMPT).as_async() as stream:
+                return "".join([text async for text in stream])
+
+    assert anyio.run(main, backend=runtime) == tokenizer.decode([50])

@@ -1,0 +1,217 @@
+"""Hugging Face transformers: `model.generate` as a stream.
+
+`transformers` and `torch` are whoever calls it's own: nothing is imported here, a model is known by its `generate` and
+a tokenizer by its `decode`.
+
+Rules: the model starts when the stream is first read, in a thread of its own; what it raises is raised where the stream
+is read; when the reader leaves, the model ends with the token it is at. One answer per stream: no batches, no beams.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from importlib import import_module
+from typing import Any, SupportsIndex
+
+from typestream._core import Core
+from typestream._source import SyncSource
+from typestream._sync import TokenStream
+from typestream.decode.text import EventDecoder, TextDecoder
+from typestream.events import Finish, Start, TextDelta, Usage
+from typestream.sources._pushed import Pushed
+from typestream.sources._watched import Watched
+from typestream.sources.tokens import Detokenizer
+
+__all__ = ("generate", "watch")
+
+
+def generate(
+    model: Any,
+    tokenizer: Any,
+    prompt: Any,
+    *,
+    ahead: int | None = None,
+    skip_special_tokens: bool = True,
+    template: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> TokenStream:
+    """A stream of what `model.generate` makes of a prompt; the model starts when the stream is first read.
+
+    Args:
+        model: anything with the `generate` of transformers.
+        tokenizer: its tokenizer.
+        prompt: a text; a list of messages (`{"role": …, "content": …}`), to which the tokenizer's chat template is
+            applied; a list or tensor of token ids; or what the tokenizer made of a text (`input_ids` and more).
+        ahead: how many tokens the model may be ahead of the reader; None for any number.
+        skip_special_tokens: whether tokens such as the end token are left out of the text.
+        template: more for the chat template, such as `{"tools": […]}`.
+        options: passed on to `model.generate`; a `streamer` among them lends its own decoding options.
+
+    Returns:
+        A `TokenStream`, or with `async for` and `as_async()` its twin. It ends with `Usage` and a `Finish`: `"stop"`
+        where the model ended, or a stop string or another criterion ended it, `"length"` where it came to its limit.
+
+    Raises:
+        TypeError: the prompt is none of these.
+        ValueError: the call asks for more than one answer at a time.
+    """
+    _refuse(prompt, options, model)
+    decoding: dict[str, Any] = {"skip_special_tokens": skip_special_tokens, "clean_up_tokenization_spaces": False}
+    lent = options.pop("streamer", None)
+    decoding.update(getattr(lent, "decode_kwargs", {}))
+    if _setting("stop_strings", options, model):
+        options.setdefault("tokenizer", tokenizer)
+    run = _Run(model, lambda: _inputs(model, tokenizer, prompt, template or {}), options)
+    run.detokenizer = Detokenizer(tokenizer, **decoding)
+    run.echo = lent is not None and not getattr(lent, "skip_prompt", True)
+    return TokenStream(Core(), SyncSource(Pushed(run, ahead), decoder=EventDecoder()))
+
+
+def watch(streamer: Any, thread: Any = None) -> TokenStream:
+    """A ready `TextIteratorStreamer`, made as safe as it can be.
+
+    A streamer does not hear of it when `generate` fails: its reader waits for ever. And it does not tell `generate`
+    when its reader leaves. So give the thread, too, best before it was started: what it raises is then raised by the
+    stream. Of a thread that runs already it can only be told that it ended without an end. Leaving the stream ends
+    `generate` with its next token in any case.
+
+    Args:
+        streamer: a `transformers.TextIteratorStreamer` that nobody else reads.
+        thread: the thread that runs `generate`; started when the stream is first read, if it was not.
+
+    Raises:
+        TypeError: it is no such streamer.
+    """
+    if not hasattr(streamer, "text_queue") or not hasattr(streamer, "stop_signal") or not hasattr(streamer, "put"):
+        raise TypeError(f"watch() takes a TextIteratorStreamer, not {type(streamer).__name__}.")
+    if hasattr(streamer, "loop"):
+        raise TypeError(
+            "watch() takes a TextIteratorStreamer; pass an AsyncTextIteratorStreamer to typestream.stream()."
+        )
+    return TokenStream(Core(), SyncSource(Watched(streamer, thread), decoder=TextDecoder()))
+
+
+class _Run:
+    """One call of `model.generate`, and its streamer: transformers calls `put` with the prompt's ids, then with each
+    token's, and `end`.
+
+    Attributes:
+        detokenizer: makes text of the ids.
+        echo: whether the prompt is part of the text.
+    """
+
+    detokenizer: Detokenizer
+    echo = False
+
+    def __init__(self, model: Any, inputs: Callable[[], dict[str, Any]], options: dict[str, Any]) -> None:
+        self._model = model
+        self._inputs = inputs
+        self._options = options
+        self._begun: int | None = None  # with how many ids
+        self._ids = 0
+        self._last: int | None = None
+        self._text: list[str] = []
+
+    def __call__(self, hand_over: Callable[[Any], None]) -> None:
+        self._hand_over = hand_over
+        hand_over(Start(model=getattr(self._model, "name_or_path", None) or None))
+        inputs = self._inputs()
+        self._model.generate(**{**inputs, **self._options, "streamer": self})
+        self._say(self.detokenizer.flush())
+        ids = inputs.get("input_ids")
+        given = (self._begun or 0) if ids is None else int(ids.shape[-1])
+        hand_over(Usage(given, self._ids, given + self._ids))
+        hand_over(Finish(self._reason()))
+
+    def put(self, value: Any) -> None:
+        """More ids: those of the prompt first."""
+        if len(value.shape) > 1 and value.shape[0] > 1:
+            raise ValueError(_BATCH)
+        ids: list[int] = value.reshape(-1).tolist()
+        if self._begun is None:
+            self._begun = len(ids)
+            self._say(self.detokenizer.feed(ids) if self.echo else "")
+            return
+        self._ids += len(ids)
+        self._last = ids[-1] if ids else self._last
+        self._say(self.detokenizer.feed(ids))
+
+    def end(self) -> None:
+        """No more ids; `generate` says so before it returns, or not at all."""
+
+    def _say(self, text: str) -> None:
+        self._text.append(text)
+        self._hand_over(TextDelta(text) if text else None)  # nothing, too: it shows whether the reader has left
+
+    def _reason(self) -> str:
+        """Why it ended. transformers does not say, so by what it goes by itself."""
+        if self._last in _many(self._setting("eos_token_id")):
+            return "stop"
+        limit = self._setting("max_new_tokens")
+        if limit is None and self._setting("max_length") is not None:
+            limit = self._setting("max_length") - (self._begun or 0)
+        strings = _many(self._setting("stop_strings"))
+        if strings and any(each in "".join(self._text) for each in strings):
+            return "stop"
+        early = limit is not None and self._ids < limit
+        return "stop" if early and self._options.get("stopping_criteria") else "length"
+
+    def _setting(self, name: str) -> Any:
+        return _setting(name, self._options, self._model)
+
+
+_BATCH = "generate() streams one answer at a time: pass one prompt, and make a stream for each where there are several."
+
+
+def _refuse(prompt: Any, options: dict[str, Any], model: Any) -> None:
+    """Say at once what would fail only later, or in other words."""
+    several = isinstance(prompt, (list, tuple)) and bool(prompt) and not isinstance(prompt[0], (SupportsIndex, Mapping))
+    ids = prompt.get("input_ids") if isinstance(prompt, Mapping) else prompt
+    shape: Any = getattr(ids, "shape", ())
+    if several or (len(shape) > 1 and shape[0] > 1):
+        raise ValueError(_BATCH)
+    for name in ("num_return_sequences", "num_beams"):
+        if (_setting(name, options, model) or 1) > 1:
+            raise ValueError(f"generate() streams one answer as it is made: {name} must be 1.")
+    if not _fits(prompt):
+        kind = type(prompt).__name__
+        raise TypeError(f"generate(prompt) takes a text, messages, token ids or what the tokenizer gives, not {kind}.")
+
+
+def _fits(prompt: Any) -> bool:
+    return isinstance(prompt, (str, list, tuple, Mapping)) or hasattr(prompt, "shape")
+
+
+def _inputs(model: Any, tokenizer: Any, prompt: Any, template: Mapping[str, Any]) -> dict[str, Any]:
+    """The prompt as `model.generate` takes it, where the model is."""
+    if isinstance(prompt, str):
+        made = tokenizer(prompt, return_tensors="pt")
+    elif isinstance(prompt, Mapping):
+        made = prompt
+    elif not hasattr(prompt, "shape") and prompt and isinstance(prompt[0], Mapping):
+        given = {"add_generation_prompt": True, "return_dict": True, "return_tensors": "pt", **template}
+        made = tokenizer.apply_chat_template(prompt, **given)
+    else:
+        ids = _row(prompt)
+        made = {"input_ids": ids, "attention_mask": ids.new_ones(ids.shape)}
+    device = getattr(model, "device", None)
+    inputs = {name: value.to(device) if hasattr(value, "to") else value for name, value in made.items()}
+    inputs.pop("token_type_ids", None)  # some tokenizers give them, though no model that generates takes them
+    return inputs
+
+
+def _row(ids: Any) -> Any:
+    if not hasattr(ids, "shape"):
+        torch = import_module("torch")
+        ids = torch.tensor([each.__index__() for each in ids], dtype=torch.long)
+    return ids if len(ids.shape) > 1 else ids.reshape(1, -1)
+
+
+def _setting(name: str, options: dict[str, Any], model: Any) -> Any:
+    """What `generate` goes by: its own arguments, then its `generation_config`, or else that of the model."""
+    configs = (options.get("generation_config"), getattr(model, "generation_config", None))
+    found = [options.get(name), *(getattr(config, name, None) for config in configs)]
+    return next((each for each in found if each is not None), None)
+
+
+def _many(found: Any) -> Collection[Any]:
+    found = found.tolist() if hasattr(found, "tolist") else found
+    return found if isinstance(found, (list, tuple, set)) else () if found is None else (found,)
