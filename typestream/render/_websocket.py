@@ -84,8 +84,11 @@ async def _deliver(stream: Any, renderer: Renderer, send: Callable[[str], Awaita
 
 
 async def _frame(send: Callable[[str], Awaitable[None]], text: str) -> None:
+    import anyio.lowlevel
+
     text = text.removesuffix("\n")
     if text:
+        await anyio.lowlevel.checkpoint()  # a server may take frames for somebody who left, until it is let look
         await send(text.encode("utf-8", "replace").decode("utf-8"))  # a lone surrogate is no UTF-8
 
 
