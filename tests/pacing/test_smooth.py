@@ -16,8 +16,7 @@ from typestream.pacing._simulate import simulate
 
 SEEDS = (1, 2)
 
-# what the gates leave out on purpose: shares that nobody reaches who shows the first piece at once and the last within
-# `tail` (burst450, ramp), or that were not reached (mixed); the figures are those reached, a little lower
+# gates that were not reached on the generated traces of these seeds; the figures are those reached, a little lower
 REACHED = {
     ("burst450", 0.2): 0.87,
     ("burst450", 0.3): 0.86,
