@@ -15,6 +15,7 @@ from typing_extensions import Self
 
 from typestream import _aio
 from typestream._core import DONE, Core, Wait
+from typestream._readahead import Read
 from typestream._stream import LAG, StreamBase
 from typestream.errors import StreamBusy
 from typestream.events import Event, TextDelta
@@ -137,19 +138,20 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
             self._floor = action.until  # loops round their timers: this time has come
 
     async def _pull(self, until: float) -> bool:
+        read: Read | None = None
         try:
             with self._waker.deadline(until) as self._reading:
-                kind, item, at = await _aio.read(self._source, self._now)
+                read = await _aio.read(self._source, self._now)
         except BaseException:  # cancelled in the middle of a read: its source cannot be read on
             self._core.close(self._now())
             await self._release()
             raise
-        given_up = self._reading.cancelled_caught or (self._reading.cancel_called and kind != "item")
         stopped = bool(self._commands)
         self._obey(self._now())
-        if not given_up:
-            self._absorb(kind, item, at)
-        return given_up and not stopped
+        if read is not None and (read.kind == "item" or not self._reading.cancel_called):
+            self._absorb(*read)
+            return False
+        return not stopped  # given up: what a source says to being cancelled is not its end
 
     async def _take(self, until: float) -> bool:
         if self._pump is None:

@@ -169,7 +169,8 @@ def as_sync(stream: AsyncTokenStream) -> "TokenStream":
 
     source: Any = stream._source
     if isinstance(source, InMemory) and not stream._started:
-        twin = TokenStream(stream._core, source.source)
+        blocking: Readable = source.source
+        twin = TokenStream(stream._core, blocking)
     elif stream._started:
         raise RuntimeError(
             "as_sync() has to come before the first read: a source that was opened in an event loop stays there."

@@ -109,7 +109,7 @@ class Core:
             self._close_input(error, now)
             return
         except Exception as exc:
-            decoded = [_undecodable(item, exc)]
+            decoded = _undecodable(item, exc)
         if decoded:
             self._take(self._surrogates.feed(decoded), now)
         decoder = self._decoder
@@ -130,7 +130,7 @@ class Core:
             try:
                 decoded = self._decoder.end()
             except Exception as exc:
-                decoded = [_undecodable(b"", exc)]
+                decoded = _undecodable(b"", exc)
             self._take(self._surrogates.feed(decoded), now)
         if self._source_ended:  # a transform or an error in what was held back ended it
             return
@@ -416,12 +416,12 @@ def progress(event: Event) -> int | None:
     return 0
 
 
-def _undecodable(item: Any, exc: Exception) -> StreamError:
+def _undecodable(item: Any, exc: Exception) -> Decoded:
     if isinstance(exc, StreamError):
-        return exc
+        return [exc]
     excerpt = item if isinstance(item, bytes) else repr(item)[:200].encode("utf-8", "replace")
     error = StreamProtocolError(
         f"An item of the source cannot be decoded ({type(exc).__name__}: {exc}).", excerpt=excerpt
     )
     error.__cause__ = exc
-    return error
+    return [error]

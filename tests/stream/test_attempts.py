@@ -183,7 +183,7 @@ def test_first_of_turns_to_the_next_whatever_the_failure(runtime):
             Maker(kit),
         ]
         stream = typestream.first_of(*makers)
-        trace, error, at = await kit.outcome(stream)
+        trace, error, _ = await kit.outcome(stream)
         return trace, error, stream.result.completion, [len(maker.made) for maker in makers]
 
     assert play(runtime, scenario) == ([(2.0, "whole")], None, "complete", [1, 1, 1, 1, 0])

@@ -1,4 +1,4 @@
-"""From one twin to the other: nothing lost, the same end, context variables kept, threads only where they are needed."""
+"""From one twin to the other: nothing lost, the same end, context variables kept, threads only where needed."""
 
 import asyncio
 import contextvars
@@ -7,6 +7,7 @@ import threading
 import pytest
 
 import typestream
+from tests.stream.leftovers import eventually
 from tests.stream.runtimes import each_loop
 from typestream import SourceError, StreamClosed, pacing
 
@@ -51,6 +52,26 @@ def test_reading_goes_on_where_it_was(loop, policy):
 
 
 @each_loop
+def test_what_was_read_ahead_is_not_lost(loop):
+    shown = threading.Event()
+
+    def source():
+        yield "a"
+        shown.wait(5)
+        yield from "bcdefgh"
+
+    stream = typestream.stream(source()).paced(pacing.Smooth(max_lag=0.05, tail=0.05))
+    next(stream)
+    shown.set()
+    assert eventually(lambda: stream._pump.finished)
+
+    async def main():
+        return (await stream.as_async().collect()).text
+
+    assert run(loop, main) == "abcdefgh"
+
+
+@each_loop
 def test_the_old_twin_says_where_to_go_on(loop):
     stream = typestream.stream(iter("abc"))
     next(stream)
@@ -83,6 +104,7 @@ def test_in_memory_there_is_no_thread(loop):
 @each_loop
 def test_others_have_their_turn_while_memory_is_read(loop):
     import anyio
+    import anyio.lowlevel
 
     async def main():
         turns = 0
@@ -90,7 +112,7 @@ def test_others_have_their_turn_while_memory_is_read(loop):
         async def other():
             nonlocal turns
             while True:
-                await anyio.sleep(0)
+                await anyio.lowlevel.checkpoint()
                 turns += 1
 
         async with anyio.create_task_group() as tasks:

@@ -163,6 +163,108 @@ def test_at_every_checkpoint(loop, kind, shape, operation):
     gc.collect()
 
 
+class Manager:
+    """A source that takes its time to close, in two places."""
+
+    def __init__(self):
+        self.left = []
+
+    def __aiter__(self):
+        return self._items()
+
+    async def _items(self):
+        import anyio
+
+        try:
+            for _, text in ITEMS:
+                await anyio.sleep(0.1)
+                yield text
+        finally:
+            await anyio.sleep(0.01)
+
+    async def aclose(self):
+        import anyio
+
+        self.left.append("closing")
+        await anyio.sleep(0.01)
+        self.left.append("closed")
+
+
+@pytest.mark.parametrize("policy", [None, pacing.Smooth()], ids=repr)
+@pytest.mark.parametrize(("loop", "kind"), KINDS)
+def test_closing_goes_on_to_the_last_thing_that_is_to_be_closed(loop, kind, policy):
+    async def once(k):
+        source = Manager()
+        stream = typestream.stream(source)
+        if policy is not None:
+            stream.paced(policy)
+        more = await cancelled_at(k, kind, lambda: within(stream))
+        await stream.aclose()
+        if policy is not None:  # the task that reads closes, in its own time
+            import anyio
+
+            await anyio.sleep(1)
+        assert source.left[0] == "closing"
+        return more
+
+    async def main():
+        k = 1
+        while await once(k):
+            k += 1
+        return k - 1
+
+    assert VirtualClock().run(main, loop) >= 3
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "trio"])
+def test_closing_in_a_read_elsewhere_waits_for_the_reader(loop):
+    import anyio
+
+    left = []
+
+    async def source():
+        try:
+            yield "a"
+            await anyio.sleep(9)
+        finally:
+            left.append(anyio.current_time())
+
+    async def main():
+        stream = typestream.stream(source())
+        async with anyio.create_task_group() as tasks:
+
+            async def read():
+                with pytest.raises(StreamClosed):
+                    await stream.collect()
+
+            tasks.start_soon(read)
+            await anyio.sleep(1)
+            await stream.aclose()
+            assert len(left) == 1
+
+    VirtualClock().run(main, loop)
+
+
+@pytest.mark.parametrize("policy", [None, pacing.Smooth()], ids=repr)
+def test_a_source_that_cancels_itself_is_no_hang_and_no_end(policy):
+    import asyncio
+
+    async def source():
+        yield "a"
+        raise asyncio.CancelledError
+
+    async def main():
+        stream = typestream.stream(source())
+        if policy is not None:
+            stream.paced(policy)
+        with pytest.raises((asyncio.CancelledError, typestream.SourceError)):
+            await stream.collect()
+        with pytest.raises(typestream.StreamError):
+            await stream.collect()
+
+    VirtualClock().run(main)
+
+
 async def nothing_runs(but):
     """Whether no more tasks run than so many."""
     import anyio

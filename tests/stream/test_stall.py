@@ -85,6 +85,22 @@ def test_a_pause_in_a_wait_stops_the_clocks(runtime):
 
 
 @each_runtime
+def test_what_is_shown_in_a_wait_ends_it(runtime):
+    async def scenario(kit):
+        stream = kit.open([(0, "ab"), (10, "c")]).paced(pacing.Steady(10)).timeout(between=20)
+        first = await kit.next(stream)
+        kit.at(1, stream.skip)  # shows the b, which was held for what might still belong to it
+        second = await kit.next(stream)
+        await kit.sleep(50)
+        third = await kit.next(stream)
+        return first, second, third, await kit.next(stream)
+
+    # a task's read is not broken off for that: the b comes with the next item
+    expected = ("a", "b", "c", None) if runtime == "sync" else ("a", "bc", None, None)
+    assert play(runtime, scenario) == expected
+
+
+@each_runtime
 def test_a_number_counts_for_the_first_and_between(runtime):
     async def scenario(kit):
         first = await kit.outcome(kit.open([(9, "a")], timeout=2))
