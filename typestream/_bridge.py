@@ -167,9 +167,9 @@ def as_sync(stream: AsyncTokenStream) -> "TokenStream":
     """The sync twin of an async stream; see there."""
     from typestream._sync import TokenStream
 
-    source: Any = stream._source
+    source = stream._source
     if isinstance(source, InMemory) and not stream._started:
-        blocking: Readable = source.source
+        blocking: Any = source.source
         twin = TokenStream(stream._core, blocking)
     elif stream._started:
         raise RuntimeError(

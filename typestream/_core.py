@@ -270,7 +270,7 @@ class Core:
             due = None
         if due is None:
             return self._finish() if self._source_ended else self._need_input(now)
-        if isinstance(due, float):
+        if isinstance(due, (int, float)):
             return Wait(due, self._reads_ahead())
         return self._deliver(due, now)
 
