@@ -169,14 +169,14 @@ def as_sync(stream: AsyncTokenStream) -> "TokenStream":
 
     source = stream._source
     if isinstance(source, InMemory) and not stream._started:
-        blocking: Any = source.source
-        twin = TokenStream(stream._core, blocking)
+        twin = TokenStream(stream._core, source.source)
     elif stream._started:
         raise RuntimeError(
             "as_sync() has to come before the first read: a source that was opened in an event loop stays there."
         )
     else:
-        twin = TokenStream(stream._core, source)
+        unread: Any = source  # the pump reads it
+        twin = TokenStream(stream._core, unread)
         twin._pump = LoopPump(source, twin._monitor, twin._clock)
     _hand_over(stream, twin)
     return twin
