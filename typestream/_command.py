@@ -9,7 +9,7 @@ from typing import IO, Any, NoReturn
 
 from typestream.pacing import Instant, Pacing, Smooth, Steady, Typist
 
-__all__ = ("PACES", "CommandError", "Screen", "pace", "paced_for")
+__all__ = ("PACES", "CommandError", "Screen", "Terminated", "pace", "paced_for")
 
 PACES = "instant, smooth:0.4 (seconds of lag), steady:40 (a second), typist:240 (words a minute)"
 _PACE = re.compile(r"([^:/]*)(?::([^/]*))?(?:/(.*))?", re.DOTALL)
@@ -18,6 +18,10 @@ _UNITS = ("grapheme", "word", "sentence", "line", "delta")
 
 class CommandError(Exception):
     """What was asked cannot be done; the message is for the user."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: as Ctrl-C, but for the exit code."""
 
 
 class Screen:
@@ -50,6 +54,12 @@ class Screen:
         self._last = "^C"
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the second press of an impatient user
         raise KeyboardInterrupt
+
+    def terminated(self, number: int, frame: FrameType | None) -> NoReturn:
+        """To be the handler of SIGTERM."""
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_IGN)
+        raise Terminated
 
     def fresh(self) -> None:
         """Put a terminal's cursor at the beginning of a line."""

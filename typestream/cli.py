@@ -1,8 +1,8 @@
 """The command line: `demo`, `pipe` and `play`.
 
-Rules: exit code 0 when all was shown, 1 when the source failed, 2 for a bad command, 130 after Ctrl-C, 141 when whoever
-read the output has left; what went wrong is one sentence on standard error; what a model wrote never controls the
-terminal. What costs import time is imported by the command that needs it.
+Rules: exit code 0 when all was shown, 1 when the source failed, 2 for a bad command, 130 after Ctrl-C, 141 when
+whoever read the output has left, 143 after SIGTERM; what went wrong is one sentence on standard error; what a model
+wrote never controls the terminal. What costs import time is imported by the command that needs it.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any, NoReturn, cast
 
 import typestream
-from typestream._command import PACES, CommandError, Screen, pace, paced_for
+from typestream._command import PACES, CommandError, Screen, Terminated, pace, paced_for
 from typestream.errors import StreamError, UnsupportedSource
 from typestream.events import Event
 from typestream.pacing import Instant, Smooth, Steady
@@ -192,24 +192,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; the exit code. Raises SystemExit for `--help` and for a bad command."""
     args = _parser().parse_args(argv)
     screen = Screen(sys.stdout)
-    handler = signal.getsignal(signal.SIGINT)
+    handlers = {signal.SIGINT: screen.interrupted, signal.SIGTERM: screen.terminated}
+    before = {number: signal.getsignal(number) for number in handlers}
     try:
-        # not where a shell has us ignore it, and not in a thread, where it cannot be set
-        if handler is signal.default_int_handler and threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, screen.interrupted)
+        # not where a shell has us ignore them, and not in a thread, where they cannot be set
+        for number, handler in handlers.items():
+            usual = before[number] in (signal.default_int_handler, signal.SIG_DFL)
+            if usual and threading.current_thread() is threading.main_thread():
+                signal.signal(number, handler)
         return _run(args, screen)
     finally:
-        if signal.getsignal(signal.SIGINT) == screen.interrupted:  # after Ctrl-C it stays ignored to the end
-            signal.signal(signal.SIGINT, handler)
+        for number, handler in handlers.items():
+            if signal.getsignal(number) == handler:  # after Ctrl-C it stays ignored to the end
+                signal.signal(number, before[number])
 
 
 def _run(args: argparse.Namespace, screen: Screen) -> int:
     try:
         try:
             args.run(args, screen)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
             screen.fresh()
-            return 130
+            return 143 if isinstance(stop, Terminated) else 130
     except BrokenPipeError:
         # Python would complain at exit, when it flushes the rest
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

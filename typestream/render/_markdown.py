@@ -62,6 +62,7 @@ class Markdown:
         self._screen_width = 0
         self._redraw_at = 0
         self._first = True
+        self._before: tuple[list[str], int, bool] | None = None  # while `feed` is at work
 
     def attach(self, file: Any) -> None:
         """Learn where the text will be written: whether that is a terminal, and how large."""
@@ -77,7 +78,9 @@ class Markdown:
     def feed(self, event: Event) -> str:
         if not isinstance(event, (TextDelta, RefusalDelta)) or event.index != self._index:
             return ""
-        return self._show(self._blocks.feed(self._safe.feed(event.text)))
+        self._before = self._screen, self._screen_width, self._first
+        out, self._before = self._show(self._blocks.feed(self._safe.feed(event.text))), None
+        return out
 
     def finish(self, result: Result) -> str:
         return self._end(cut_mark(result, self._index))
@@ -86,7 +89,11 @@ class Markdown:
         return self._end(failure_mark(error))
 
     def _end(self, mark: str) -> str:
-        finished = self._blocks.feed(self._safe.flush()) + self._blocks.flush()
+        finished: list[str] = []
+        if self._before is not None:  # an interrupt: what `feed` was making was never shown
+            self._screen, self._screen_width, self._first = self._before
+            self._pages, finished = {}, self._blocks.finished
+        finished = [*finished, *self._blocks.feed(self._safe.flush()), *self._blocks.flush()]
         last = [f"\x1b[31m[{mark}]\x1b[39m" if self._colour else f"[{mark}]"] if mark else []
         return self._write([*self._lines(finished), *last], [])
 
@@ -149,25 +156,28 @@ class _Blocks:
 
     Attributes:
         open: the text of the block that is not finished.
+        finished: the blocks that the last piece of text has finished.
         references: the parser's environment: link definitions of the finished blocks.
     """
 
     def __init__(self) -> None:
         self.open = ""
+        self.finished: list[str] = []
         self.references: dict[str, Any] = {}
         self._look_at = 0
 
     def feed(self, text: str) -> list[str]:
         """The blocks that the text has finished. Only whole lines tell: what a line is shows at its end."""
-        self.open += text
+        self.open, self.finished = self.open + text, []
         if "\n" not in text or len(self.open) < self._look_at:
             return []
         whole = self.open.rfind("\n") + 1
         blocks = self._cut(self.open[:whole])
-        finished, rest = blocks[:-1], "".join(blocks[-1:])
-        self.open = rest + self.open[whole:]
+        rest = "".join(blocks[-1:])
+        # both at once: an interrupt must not lose a block
+        self.open, self.finished = rest + self.open[whole:], blocks[:-1]
         self._look_at = len(self.open) + len(rest) // 8
-        return finished
+        return self.finished
 
     def flush(self) -> list[str]:
         text, self.open = self.open, ""

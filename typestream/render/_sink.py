@@ -1,6 +1,8 @@
 """Writing what a renderer made, wherever it goes. The only part of rendering that writes."""
 
 import sys
+from collections import deque
+from itertools import tee
 from typing import Any, Protocol
 
 from typestream.errors import StreamError
@@ -26,6 +28,10 @@ def write(file: Sink, text: str) -> None:
     except UnicodeEncodeError:
         encoding = getattr(file, "encoding", None) or "ascii"
         file.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    _flush(file)
+
+
+def _flush(file: Sink) -> None:
     flush = getattr(file, "flush", None)
     if flush is not None:
         flush()
@@ -58,7 +64,16 @@ class Rendering:
 
     def feed(self, event: Event) -> None:
         """Write what the renderer makes of an event."""
-        write(self._file, self._renderer.feed(event))
+        # `map` calls one right after the other: no interrupt can come in between, when a renderer takes for written
+        # what is not
+        made, kept = tee(filter(None, map(self._renderer.feed, (event,))))
+        try:
+            deque(map(self._file.write, made), maxlen=0)
+        except UnicodeEncodeError:
+            write(self._file, next(kept, ""))
+        else:
+            if next(kept, None):
+                _flush(self._file)
 
     def __exit__(self, kind: Any, exc: BaseException | None, trace: Any) -> None:
         error = exc if isinstance(exc, StreamError) else None
