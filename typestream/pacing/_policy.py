@@ -31,6 +31,7 @@ Per: TypeAlias = Literal["grapheme", "word", "sentence", "line", "delta"]
 @dataclass(slots=True)
 class Moment:
     """What a policy may know when it is asked. All times are seconds since the first piece arrived, pauses left out.
+    It is the stream's own and changes with it: what is to be remembered must be copied.
 
     Attributes:
         previous: the piece shown before, `""` at first.

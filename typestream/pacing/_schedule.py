@@ -47,15 +47,15 @@ class Schedule:
         self._arrivals: deque[float] = deque()  # of the waiting pieces, in stream time
         self._rush = 0  # so many entries at the head of the queue are due at once
         self._cutters: dict[int, _Cutter] = {}
-        self._previous = ""
-        self._count = 0
+        self._moment = Moment("", 0, -inf, 0.0, self._arrivals, False, Random(0))
         self._start: float | None = None  # of stream time: from the first arrival, without pauses
         self._latest = -inf
         self._last_due = -inf
         self._last_shown = -inf
         self._head_due: float | None = None
+        self._quiet_until = -inf  # what poll last answered, as long as nothing has happened since
         self._earliest = -inf
-        self._skipping = self._ended = self._resumed = False
+        self._skipping = self._resumed = False
         self._adopt(policy)
 
     @property
@@ -66,7 +66,7 @@ class Schedule:
         self._policy = policy
         self._adaptive = policy.adaptive
         self._pace = policy.start()
-        self._random = Random(policy.seed)
+        self._moment.random = Random(policy.seed)
         self._segmenter: Callable[[], Segmenter] = segmenter(policy.per)
         self._head_due = None
 
@@ -87,18 +87,20 @@ class Schedule:
         """Nothing more will arrive."""
         now = self._clamp(now)
         self._flush_cutters()
-        self._ended = True
+        self._moment.ended = True
         self._pace.ended(self._at(now))
         self._reconsider()
 
     def skip(self) -> None:
         """Everything is due at once from now on."""
+        self._quiet_until = -inf
         self._flush_cutters()
         self._skipping = True
 
     def shift(self, seconds: float) -> None:
         """So long was the stream paused: what was due in that time is due that much later, and what arrived in that
         time counts as arrived at its end."""
+        self._quiet_until = -inf
         self._last_due += seconds
         if self._start is not None:
             self._start += seconds
@@ -117,16 +119,19 @@ class Schedule:
         self._earliest = self._latest
         for at in self._arrivals:
             self._pace.arrived(1, at)
-        if self._ended:
+        if self._moment.ended:
             self._pace.ended(self._at(self._latest))
 
     def _clamp(self, now: float) -> float:
         # a clock that jumps back must not make anything wait twice
         if now > self._latest:
             self._latest = now
+        self._quiet_until = -inf
         if self._resumed:
             self._resumed = False
-            self._arrivals = deque(min(at, self._at(self._latest)) for at in self._arrivals)
+            latest = self._at(self._latest)
+            for i, at in enumerate(self._arrivals):
+                self._arrivals[i] = min(at, latest)
             self._pace = self._policy.start()
             self._tell()
         return self._latest
@@ -144,6 +149,10 @@ class Schedule:
 
     def poll(self, now: float) -> Event | float | None:
         """What is due now; or when the next piece is; or None, when nothing waits."""
+        if now < self._quiet_until:
+            if now > self._latest:
+                self._latest = now
+            return self._quiet_until
         now = self._clamp(now)
         queue = self._queue
         if not queue:
@@ -171,10 +180,10 @@ class Schedule:
                     raise
                 break  # what is due already is not lost; the policy will be asked again
             if due > now:
+                self._quiet_until = due
                 if last is None:
                     return due
                 break
-            self._pop()
             self._show(text, due)
             shown.append(text)
             last = event
@@ -189,10 +198,13 @@ class Schedule:
             return min(now, max(arrived, self._last_due))
         due = self._head_due
         if due is None:
-            if self._count == 0:
+            moment = self._moment
+            if moment.count == 0:
                 due = arrived
             else:
-                delay = self._pace.delay(text, self._moment(now))
+                start = self._start or 0.0
+                moment.due, moment.now = self._last_due - start, now - start
+                delay = self._pace.delay(text, moment)
                 if not 0 <= delay < inf:
                     raise ValueError(f"{self._policy!r} gave a delay of {delay} seconds; it must be 0 or more.")
                 due = max(self._last_due + delay, arrived, self._earliest)
@@ -201,19 +213,17 @@ class Schedule:
         last = self._last_shown
         return due if due <= last or due >= last + TICK else last + TICK
 
-    def _moment(self, now: float) -> Moment:
-        start = self._start or 0.0
-        due = self._last_due - start
-        return Moment(self._previous, self._count, due, now - start, self._arrivals, self._ended, self._random)
-
     def _show(self, text: str, due: float) -> None:
         self._last_due = self._head_due if self._head_due is not None else max(self._last_due, due)
         if due > self._last_shown:
             self._last_shown = due
         self._head_due = None
-        self._previous = text
-        self._count += 1
+        self._moment.previous = text
+        self._moment.count += 1
         self._arrivals.popleft()
+        self._queue.popleft()
+        if self._rush:
+            self._rush -= 1
 
     def _pop(self) -> None:
         self._queue.popleft()
@@ -255,13 +265,15 @@ class Schedule:
         self._queue.extend(pieces)
         start = self._start or 0.0
         first, last = pieces[0][0] - start, pieces[-1][0] - start
-        older = 0
-        for arrived, _, _ in pieces:
-            older += arrived - start < last
-            self._arrivals.append(arrived - start)
-        if older:
+        if first == last:
+            self._arrivals.extend([last] * len(pieces))
+            self._pace.arrived(len(pieces), last)
+        else:
+            arrivals = [arrived - start for arrived, _, _ in pieces]
+            older = sum(at < last for at in arrivals)
+            self._arrivals.extend(arrivals)
             self._pace.arrived(older, first)
-        self._pace.arrived(len(pieces) - older, last)
+            self._pace.arrived(len(pieces) - older, last)
         if self._adaptive:
             self._reconsider()
 

@@ -95,11 +95,13 @@ class _SmoothPace:
         self._due.add(0, at + self._tail)
 
     def delay(self, piece: str, moment: Moment) -> float:
+        # min() and max() are spelt out wherever this is asked for every piece: it is half the cost
         waiting = len(moment.arrivals)
         shown = self._due.total - waiting
-        now = max(moment.due, moment.now)
+        now = moment.now if moment.now > moment.due else moment.due
+        rate = self._rate
         if shown > self._shown:  # at the rate last answered
-            self._squares += min(self._rate, FASTEST) * (shown - self._shown)
+            self._squares += (rate if rate < FASTEST else FASTEST) * (shown - self._shown)
             self._shown = shown
         rate = self._wanted(waiting, now)
         floor = self._due.rate(now, shown)
@@ -116,14 +118,18 @@ class _SmoothPace:
             # the root mean square: with it what is left neither stretches the whole nor stands out from it
             return sqrt(self._squares / now) if now > 0 else 0.0
         source = self._source
-        if not source.gap:
+        gap = source.gap
+        if not gap:
             return waiting / max(FIRST_GAP - now, FIRST_GAP / 5)
         rate = source.rate(now)
         # what has been shown since the last arrival would soon have arrived, had the source no bursts
-        backlog = waiting + rate * min(now - source.last, source.gap)
-        useful = rate * min(USEFUL_SHARE * self._max_lag, USEFUL_GAPS * source.gap)
-        wanted = rate + max(0.0, backlog - useful) / PATIENCE
-        return min(wanted, waiting / source.remaining(now))
+        since = now - source.last
+        backlog = waiting + rate * (since if since < gap else gap)
+        most, useful = USEFUL_SHARE * self._max_lag, USEFUL_GAPS * gap
+        over = backlog - rate * (useful if useful < most else most)
+        wanted = rate + over / PATIENCE if over > 0 else rate
+        ceiling = waiting / source.remaining(now)
+        return ceiling if ceiling < wanted else wanted
 
 
 class _Deadlines:
@@ -154,10 +160,11 @@ class _Deadlines:
     def rate(self, at: float, shown: int) -> float:
         """The least rate that meets every deadline, pieces a second, with so many shown at that time."""
         corners = self._corners
-        while corners[0][1] <= shown:
+        by, total = corners[0]
+        while total <= shown:
             corners.popleft()
-        while True:
             by, total = corners[0]
+        while True:
             if by <= at:
                 return inf
             rate = (total - shown) / (by - at)
@@ -165,6 +172,7 @@ class _Deadlines:
             if len(corners) == 1 or rate * (corners[1][0] - at) >= corners[1][1] - shown:
                 return rate
             corners.popleft()
+            by, total = corners[0]
 
 
 class _Source:
@@ -225,4 +233,7 @@ class _Source:
     def remaining(self, now: float) -> float:
         """Seconds until the next burst, by experience; never quite 0."""
         expected = self._began + self.gap + LATE_SPREAD * self._spread - now
-        return max(expected, STILL * self.gap, 1e-6)
+        least = STILL * self.gap
+        if expected < least:
+            expected = least
+        return expected if expected > 1e-6 else 1e-6
