@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 import tracemalloc
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -263,25 +264,37 @@ def test_what_the_server_counts() -> None:
 
 
 def alone(server: FaultServer, fault: Fault, api: str) -> Outcome:
-    """What the SDK alone makes of it, in the loop that its documentation shows."""
+    """What the SDK alone makes of it, in the loop that its documentation shows, within three seconds."""
+    if fault.group == "size":
+        return Outcome("not tried: it has no limit", None)
+    found: list[Outcome] = []
+    thread = threading.Thread(target=lambda: found.append(_alone(server, fault, api)), daemon=True)
+    thread.start()
+    thread.join(3)
+    if thread.is_alive():
+        server.drop()
+        thread.join()
+        return Outcome("no end", None)
+    return found[0]
+
+
+def _alone(server: FaultServer, fault: Fault, api: str) -> Outcome:
     base = server.base_url(fault.name, api, key=f"alone-{api}", **OPTIONS.get(fault.name, {}))
     pieces: list[str] = []
-    with make_client(api, base, asynchronous=False, retries=1 if fault.name == "status-500-then-ok" else 0) as client:
+    retries = 1 if fault.name == "status-500-then-ok" else 0
+    with make_client(api, base, asynchronous=False, retries=retries) as client:
         try:
             with call(client, api) as stream:
                 for chunk in stream:
-                    pieces.append(_piece(chunk, api))
-                    if len(pieces) > 20_000:
-                        return Outcome("no end", None)
+                    pieces.append(str(_piece(chunk, api)))
         except Exception as error:
             home = type(error).__module__.partition(".")[0]
-            return Outcome(
-                type(error).__name__ if home in ("openai", "anthropic") else f"*{type(error).__name__}", "".join(pieces)
-            )
+            mark = "" if home in ("openai", "anthropic") else "*"  # of another family than the SDK's own errors
+            return Outcome(mark + type(error).__name__, None)
     return Outcome("complete", "".join(pieces))
 
 
-def _piece(chunk: Any, api: str) -> str:
+def _piece(chunk: Any, api: str) -> Any:
     if api == "chat":
         return chunk.choices[0].delta.content or "" if chunk.choices else ""
     if api == "completions":
@@ -292,21 +305,44 @@ def _piece(chunk: Any, api: str) -> str:
     return chunk.delta if api == "responses" else chunk.delta.text
 
 
+def table(server: FaultServer, names: tuple[str, ...]) -> Iterator[tuple[str, str, str, str, str]]:
+    """Of each fault and API: what was promised, what the SDK alone came to, what typestream did in the runtimes."""
+    for name in names:
+        fault = FAULTS[name]
+        for api in fault.apis:
+            if name in SDK_READS or (api == "messages" and importlib.util.find_spec("anthropic") is None):
+                continue
+            wrong = {runtime: verdict(fault, read(server, fault, api, runtime)) for runtime in RUNTIMES}
+            ours = "as promised" if not any(wrong.values()) else "; ".join(f"{r}: {w}" for r, w in wrong.items() if w)
+            yield name, api, fault.expect, _judged(fault, alone(server, fault, api)), ours
+
+
+def _judged(fault: Fault, found: Outcome) -> str:
+    """An SDK's outcome: `silent` where a faulty answer looks whole, `*` before an error that is not the SDK's own."""
+    if found.end != "complete":
+        return found.end
+    if fault.expect == "unconfirmed" or fault.expect.startswith("complete"):
+        return "complete" if fault.text is None or found.text == fault.text else "silent"
+    return "silent"
+
+
 def main(*names: str) -> None:
+    """Print the table, in Markdown."""
+    counts: Counter[str] = Counter()
     with FaultServer() as server:
-        for name in names or FAULTS:
-            fault = FAULTS[name]
-            for api in fault.apis:
-                if name in SDK_READS or (api == "messages" and importlib.util.find_spec("anthropic") is None):
-                    continue
-                for runtime in RUNTIMES:
-                    try:
-                        found = read(server, fault, api, runtime)
-                        wrong = verdict(fault, found)
-                    except Exception as error:
-                        wrong = f"{type(error).__name__}: {error}"
-                    if wrong:
-                        print(f"{name:24} {api:12} {runtime:8} {wrong}", flush=True)
+        print("| fault | API | promised | the SDK alone | typestream: sync, asyncio, trio |\n| - | - | - | - | - |")
+        for row in table(server, names or tuple(FAULTS)):
+            print("|", " | ".join(row), "|", flush=True)
+            counts["all"] += 1
+            counts["silent"] += row[3] == "silent"
+            counts["untyped"] += row[3].startswith("*")
+            counts["no end"] += row[3] == "no end"
+            counts["ours"] += row[4] != "as promised"
+    print(
+        f"\n{counts['all']} cases; the SDKs alone: {counts['silent']} silent, {counts['untyped']} of a foreign type, "
+        f"{counts['no end']} without an end."
+    )
+    print(f"typestream: {counts['ours']} not as promised.")
 
 
 if __name__ == "__main__":

@@ -120,6 +120,7 @@ def test_any_bytes(parts: list[bytes]) -> None:
         (b"data: " + b"x" * 95 + b"\n\n", "line"),
         (b"data: 1234567890\n" * 20, "event"),
         (b"event: 1234567890\n" * 20, "event"),
+        (b"data: 1234567890\n" * 20 + b"\n\n\n", "event"),
     ],
 )
 def test_limits(body: bytes, limit: str) -> None:

@@ -338,6 +338,13 @@ def test_flushed_pieces_come_at_once() -> None:
         assert b"".join(unpack.feed(packed)) == text
 
 
+def test_nothing_is_held_back() -> None:
+    packed = pack(b"x" * 300_000, 31)
+    for size in range(len(packed) + 1):
+        whole = zlib.decompressobj(31).decompress(packed[:size])
+        assert b"".join(Decompressor("gzip").feed(packed[:size])) == whole
+
+
 @pytest.mark.parametrize("known", [None, "", "identity", "gzip", "GZIP", "deflate", "utf-8"])
 def test_known_encodings(known: str | None) -> None:
     assert Decompressor.knows(known)

@@ -68,6 +68,12 @@ class FaultServer:
         with self._change:
             return self._change.wait_for(lambda: until(self), timeout)
 
+    def drop(self) -> None:
+        """Close every connection that is open; the server goes on."""
+        with self._change:
+            for connection in self._open:
+                _shutdown(connection)
+
     def close(self) -> None:
         """Drop every connection and join every thread."""
         self._stopping.set()
