@@ -78,6 +78,7 @@ class Markdown:
     def feed(self, event: Event) -> str:
         if not isinstance(event, (TextDelta, RefusalDelta)) or event.index != self._index:
             return ""
+        self._blocks.finished = []  # those were shown
         self._before = self._screen, self._screen_width, self._first
         out, self._before = self._show(self._blocks.feed(self._safe.feed(event.text))), None
         return out
@@ -168,7 +169,7 @@ class _Blocks:
 
     def feed(self, text: str) -> list[str]:
         """The blocks that the text has finished. Only whole lines tell: what a line is shows at its end."""
-        self.open, self.finished = self.open + text, []
+        self.open += text
         if "\n" not in text or len(self.open) < self._look_at:
             return []
         whole = self.open.rfind("\n") + 1
