@@ -5,12 +5,18 @@ import sys
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from math import inf
+from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio
 import anyio.lowlevel
 
 from typestream._readahead import LIMIT, Read
+
+if TYPE_CHECKING:
+    from asyncio import Future
+
+    from typestream._timers import Timers
 
 __all__ = (
     "Event",
@@ -100,6 +106,9 @@ class Waker:
         self.now: Callable[[], float] = anyio.current_time
         self._offset = 0.0
         self._soon: Callable[[Callable[[], Any]], Any] | None = None
+        self._timers: "Timers | None" = None  # where the loop is asyncio's
+        self._promise: Callable[[], "Future[bool]"]
+        self._future: "Future[bool] | None" = None
         self._event: anyio.Event | None = None
 
     def bind(self, before: Callable[[], float] | None = None) -> None:
@@ -111,9 +120,13 @@ class Waker:
         else:
             import asyncio
 
+            from typestream._timers import timers
+
             loop = asyncio.get_running_loop()
             self.now = loop.time
             self._soon = loop.call_soon_threadsafe
+            self._promise = loop.create_future
+            self._timers = timers(loop)
         if before is not None:
             of_loop = self.now
             self._offset = offset = before() - of_loop()
@@ -129,6 +142,23 @@ class Waker:
         Returns:
             Whether that time has come.
         """
+        timers = self._timers
+        if timers is None:
+            return await self._wait_for_event(until, ready)
+        self._future = future = self._promise()
+        if ready():
+            self._future = None
+            return False
+        if until < inf:
+            timers.add(until - self._offset, future)
+        try:
+            return await future
+        finally:
+            self._future = None
+            if until < inf:
+                timers.leave(future)
+
+    async def _wait_for_event(self, until: float, ready: Callable[[], bool]) -> bool:
         self._event = event = anyio.Event()
         try:
             if ready():
@@ -141,13 +171,15 @@ class Waker:
 
     def wake(self) -> None:
         """End the wait, if there is one. May be called from any thread."""
-        if self._event is not None:
+        if self._future is not None or self._event is not None:
             self.soon(self.wake_here)
 
     def wake_here(self) -> None:
         """The same, from the loop itself."""
         if self._event is not None:
             self._event.set()
+        elif self._future is not None and not self._future.done():
+            self._future.set_result(False)
 
     def soon(self, call: Callable[[], Any]) -> None:
         """Have the loop call that. May be called from any thread."""

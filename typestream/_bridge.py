@@ -157,7 +157,11 @@ def as_async(stream: "TokenStream") -> AsyncTokenStream:
     if stream._reading.locked():
         raise _busy(stream)
     source = stream._source
-    reader = InMemory(source) if source.memory else Threaded(source, stream._pump)
+    reader: AsyncReadable
+    if stream._pump is None and not stream._started and hasattr(source, "awaited"):
+        reader = source.awaited()  # its items come from a thread as it is
+    else:
+        reader = InMemory(source) if source.memory else Threaded(source, stream._pump)
     twin = AsyncTokenStream(stream._core, reader, stream._clock.now if stream._started else None)
     _hand_over(stream, twin)
     return twin

@@ -74,12 +74,13 @@ class Core:
         self.result = Result()
         self.error: StreamError | UnsupportedSource | None = None
         self.ended = False
-        self.tap: Tap | None = None
+        self._tap: Tap | None = None
         self._transform: Transform | None = None
         self._require = require
         self._decoder: Decoder | None = None
         self._wire = False
         self._empty_text = False
+        self._plain = True  # no tap, no transform, no pace: what is decoded is ready
         self._surrogates = JoinSurrogates()
         self._ready: deque[Event] = deque()
         self._schedule: Schedule | RecordedSchedule | None = None
@@ -100,17 +101,25 @@ class Core:
 
     def feed(self, item: Any, now: float) -> None:
         """The source gave an item."""
-        self._stall.heard(now)
+        if self._stall.armed:
+            self._stall.heard(now)
         if self._source_ended:
             return
         try:
-            decoded = self._decode(item)
+            decoded = self._decode(item) if self._decoder is None else self._decoder.decode(item, item)
         except UnsupportedSource as error:
             self._close_input(error, now)
             return
         except Exception as exc:
             decoded = _undecodable(item, exc)
-        if decoded:
+        if self._plain and len(decoded) == 1 and type(decoded[0]) is TextDelta and not self._stall.armed:
+            (event,) = self._surrogates.feed(decoded) or (None,)
+            if event is not None:  # else half a character, held back
+                self.result.timing.arrived(len(event.text), now)  # type: ignore[union-attr, arg-type]
+                self._ready.append(event)  # type: ignore[arg-type]
+            if not self._wire:
+                return  # text alone ends nothing; on the wire there may be more to it
+        elif decoded:
             self._take(self._surrogates.feed(decoded), now)
         decoder = self._decoder
         if decoder is None or self._source_ended:
@@ -119,11 +128,12 @@ class Core:
             if decoder.ended and not self._wire:
                 self.end(now)
             elif self._wire:
-                self._stall.grace = GRACE
+                self._stall.grace, self._stall.armed = GRACE, True
 
     def end(self, now: float) -> None:
         """The source ended normally."""
-        self._stall.heard(now)
+        if self._stall.armed:
+            self._stall.heard(now)
         if self._source_ended:
             return
         if self._decoder is not None:
@@ -139,7 +149,8 @@ class Core:
 
     def fail(self, exc: BaseException, now: float) -> None:
         """The source raised."""
-        self._stall.heard(now)
+        if self._stall.armed:
+            self._stall.heard(now)
         if self._source_ended:
             return
         error = exc if isinstance(exc, UnsupportedSource) else failure(exc, wire=self._wire)
@@ -201,12 +212,13 @@ class Core:
     def _arrive(self, event: Event, now: float) -> None:
         size = progress(event)
         if size is not None:
-            self._stall.progress()
+            if self._stall.armed:
+                self._stall.progress()
             if size:
                 self.result.timing.arrived(size, now)
         try:
-            if self.tap is not None:
-                self.tap(event, now)
+            if self._tap is not None:
+                self._tap(event, now)
             self._transformed(event, now)
         except Exception as exc:
             self._broken(exc, now)
@@ -224,7 +236,8 @@ class Core:
 
     def _broken(self, exc: Exception, now: float) -> None:
         """A transform, a policy or a recording raised: what it held back is not shown."""
-        self._transform = self._schedule = self.tap = None
+        self._transform = self._schedule = self._tap = None
+        self._settle()
         self._read_ahead = False
         self.result.completion = "incomplete"
         self._close_input(self._failed or failure(exc, wire=False), now)
@@ -242,8 +255,8 @@ class Core:
         self._source_ended = True
         self._failed = error
         try:
-            if self.tap is not None:
-                self.tap(error, now)
+            if self._tap is not None:
+                self._tap(error, now)
             transform = self._transform
             if transform is not None and not transform.ended:
                 for event in transform.flush() if error is None else transform.abort():
@@ -289,15 +302,19 @@ class Core:
         return self._read_ahead and not self._source_ended and waiting < READ_AHEAD
 
     def _deliver(self, event: Event, now: float) -> Event:
-        self._stall.held(now)
-        self.result.add(event)
+        if self._stall.armed:
+            self._stall.held(now)
+        result = self.result
+        result.add(event)
         if type(event) is TextDelta:
             size = len(event.text)
-            self.result.timing.shown(size, self._lags.shown(size, now) if self._lags is not None else 0.0, now)
+            result.timing.shown(size, 0.0 if self._lags is None else self._lags.shown(size, now), now)
         return event
 
     def _need_input(self, now: float) -> Action:
         self.result.timing.opened(now)
+        if not self._stall.armed:
+            return NEED_INPUT
         until = self._stall.waiting(now)
         if until == inf:
             return NEED_INPUT
@@ -328,6 +345,7 @@ class Core:
         self._ready.clear()
         self._schedule = None if isinstance(policy, Instant) else _schedule(policy, order)
         self._lags = None if self._schedule is None else Lags()
+        self._settle()
         for event in waiting:
             self._queue(event, now)
         if self._source_ended and self._schedule is not None:
@@ -344,10 +362,19 @@ class Core:
         """Pass events through these too, after those there are."""
         before = () if self._transform is None else (self._transform,)
         self._transform = Chain(*before, *transforms)
+        self._settle()
+
+    def record(self, tap: Tap) -> None:
+        """Tell `tap` of each event as it arrives, and of the end."""
+        self._tap = tap
+        self._settle()
+
+    def _settle(self) -> None:
+        self._plain = self._tap is None and self._transform is None and self._schedule is None
 
     def timeouts(self, limits: Timeout) -> None:
         """Set the stall clocks."""
-        self._stall.limits = limits
+        self._stall.limit(limits, begun=self.result.timing.deltas > 0)
 
     def skip(self) -> None:
         """Show what waits at once, and what comes as it comes."""
@@ -380,8 +407,8 @@ class Core:
     def _end_early(self, why: str, now: float) -> StreamClosed:
         error = StreamClosed(why)
         error.result = self.result
-        if self.tap is not None and not self._source_ended:
-            self.tap(error, now)
+        if self._tap is not None and not self._source_ended:
+            self._tap(error, now)
         if self._ready or (self._schedule is not None and self._schedule.waiting):
             self.result.completion = "incomplete"  # the answer was whole, what was shown of it is not
         self._source_ended = self.ended = True

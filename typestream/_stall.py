@@ -47,12 +47,18 @@ Timeout.PATIENT = Timeout(first=600.0, between=120.0)
 
 
 class Stall:
-    """The stall clocks; they run only while the stream waits for its source."""
+    """The stall clocks; they run only while the stream waits for its source.
 
-    __slots__ = ("_alive", "_first_seen", "_graced", "_since", "_total", "_waited", "grace", "limits")
+    Attributes:
+        armed: whether there is a limit at all; where there is none, nobody need tell what happens.
+        grace: how long to wait for what may follow the end of the answer, once that was seen.
+    """
+
+    __slots__ = ("_alive", "_first_seen", "_graced", "_since", "_total", "_waited", "armed", "grace", "limits")
 
     def __init__(self) -> None:
         self.limits = Timeout()
+        self.armed = False
         self.grace: float | None = None
         self._since: float | None = None
         self._waited = 0.0
@@ -60,6 +66,10 @@ class Stall:
         self._graced = 0.0
         self._first_seen = False
         self._alive = False
+
+    def limit(self, limits: Timeout, *, begun: bool) -> None:
+        """Set the limits; `begun` says whether the first piece has come already."""
+        self.limits, self.armed, self._first_seen = limits, True, begun
 
     def heard(self, now: float) -> None:
         """The source gave something: the wait is over, whether or not it was worth it."""

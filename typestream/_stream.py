@@ -104,7 +104,7 @@ class StreamBase:
         from typestream.sources.recording import Recorder
 
         recorder = Recorder(target)
-        return self._do(lambda core, now: setattr(core, "tap", recorder))
+        return self._do(lambda core, now: core.record(recorder))
 
     def skip(self) -> Self:
         """Show the rest at once: what waits, and what comes as it comes."""

@@ -7,14 +7,13 @@ while the stream waits to show what it has; then a `Pump` reads it.
 import threading
 import warnings
 from collections.abc import AsyncIterator, Iterator
-from math import inf
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from typing_extensions import Self
 
 from typestream._clock import CLOCK
-from typestream._core import DONE, Core, Wait
+from typestream._core import DONE, NEED_INPUT, Core, Wait
 from typestream._readahead import Pump
 from typestream._stream import LAG, StreamBase
 from typestream.errors import StreamBusy
@@ -108,7 +107,9 @@ class TokenStream(StreamBase, Iterator[str]):
             if self._commands:
                 self._obey(now)
             action = core.poll(now)
-            if type(action) is Wait:
+            if action is NEED_INPUT and self._pump is None and not core.read_ahead:
+                self._pull()
+            elif type(action) is Wait:
                 self._wait(action)
             elif action is DONE:
                 self._release()
@@ -129,28 +130,37 @@ class TokenStream(StreamBase, Iterator[str]):
                 with self._monitor:
                     if not self._commands:
                         self._monitor.wait(action.until)
-            elif self._pump is None and action.until == inf and not self._core.read_ahead:
-                self._pull()
             else:
                 self._take(action.until)
-        except BaseException:  # an interrupt: what was just being read may be lost
-            self._core.close(self._clock.now())
-            self._release()
+        except BaseException:
+            self._abandon()
             raise
 
     def _pull(self) -> None:
-        kind: str
-        item: Any
         try:
-            kind, item = "item", self._source.read()
+            item = self._source.read()
         except StopIteration:
-            kind, item = "end", None
+            self._obey(self._clock.now())
+            self._absorb("end", None, self._clock.now())
         except Exception as exc:
-            kind, item = "error", exc
-        now = self._clock.now()
-        if self._commands:
-            self._obey(now)
-        self._absorb(kind, item, now)
+            self._obey(self._clock.now())
+            self._absorb("error", exc, self._clock.now())
+        except BaseException:
+            self._abandon()
+            raise
+        else:
+            now = self._clock.now()
+            if self._commands:
+                self._obey(now)
+            if self._source.decoder is None:
+                self._core.feed(item, now)
+            else:
+                self._absorb("item", item, now)
+
+    def _abandon(self) -> None:
+        """An interrupt: what was just being read may be lost."""
+        self._core.close(self._clock.now())
+        self._release()
 
     def _take(self, until: float) -> None:
         if self._pump is None:

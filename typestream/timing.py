@@ -26,17 +26,16 @@ class Timing:
     __slots__ = (
         "_characters",
         "_first",
+        "_first_shown",
         "_lag_sum",
-        "_lagged",
         "_last",
+        "_last_shown",
         "_opened",
         "_result",
         "_shown",
         "deltas",
-        "first_shown",
         "lag_max",
         "longest_gap",
-        "shown_duration",
     )
 
     def __init__(self, result: "Result") -> None:
@@ -46,12 +45,11 @@ class Timing:
         self._last = 0.0
         self._characters = 0
         self._shown = 0
+        self._first_shown: float | None = None
+        self._last_shown = 0.0
         self._lag_sum = 0.0
-        self._lagged = 0
         self.deltas = 0
         self.longest_gap = 0.0
-        self.first_shown: float | None = None
-        self.shown_duration = 0.0
         self.lag_max = 0.0
 
     def opened(self, now: float) -> None:
@@ -63,18 +61,17 @@ class Timing:
         """A piece of so many characters arrived."""
         if self._first is None:
             self._first = now
-        else:
-            self.longest_gap = max(self.longest_gap, now - self._last)
+        elif now - self._last > self.longest_gap:
+            self.longest_gap = now - self._last
         self._last = now
         self.deltas += 1
         self._characters += characters
 
     def shown(self, characters: int, lag: float, now: float) -> None:
         """So many characters were delivered, so long after they had arrived."""
-        opened = self._opened if self._opened is not None else now
-        if self.first_shown is None:
-            self.first_shown = now - opened
-        self.shown_duration = now - opened
+        if self._first_shown is None:
+            self._first_shown = now
+        self._last_shown = now
         self._shown += characters
         if lag > 0:
             self._lag_sum += lag * characters
@@ -89,6 +86,16 @@ class Timing:
     @property
     def duration(self) -> float:
         return self._last - self._opened if self._first is not None and self._opened is not None else 0.0
+
+    @property
+    def first_shown(self) -> float | None:
+        if self._first_shown is None:
+            return None
+        return self._first_shown - self._opened if self._opened is not None else 0.0
+
+    @property
+    def shown_duration(self) -> float:
+        return self._last_shown - self._opened if self._first_shown is not None and self._opened is not None else 0.0
 
     @property
     def mean_gap(self) -> float:

@@ -7,15 +7,23 @@ its pieces, at once; when the reader leaves, the next piece it hands over raises
 import contextvars
 import threading
 from collections.abc import Callable, Iterator
+from math import inf
 from queue import SimpleQueue
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from typestream._source import SyncSource
 from typestream.errors import StreamClosed
 
-__all__ = ("Left", "Pushed")
+if TYPE_CHECKING:
+    from typestream._source import AsyncReadable
+
+__all__ = ("Left", "Pushed", "PushedSource")
 
 PATIENCE: Final = 0.5
 """Seconds that closing waits for the thread: a slower model ends by itself, with its next token."""
+
+AWAITED: Final = 0.05
+"""The same in an event loop."""
 
 
 class Left(SystemExit):
@@ -34,7 +42,7 @@ class Pushed(Iterator[Any]):
     """Runs `produce(put)` in a thread and gives what it puts.
 
     Args:
-        produce: calls `put(item)` with each item, and returns at its end.
+        produce: calls `put(item)` with each item, or with None to see whether it may go on, and returns at its end.
         ahead: how many items may wait to be read before `put` blocks; None for any number.
     """
 
@@ -43,13 +51,23 @@ class Pushed(Iterator[Any]):
         self._queue: SimpleQueue[Any] = SimpleQueue()
         self._room = None if ahead is None else threading.Semaphore(ahead)
         self._thread: threading.Thread | None = None
-        self._left = self._over = False
+        self._left = self._over = self._done = False
+        self.notify: Callable[[], None] | None = None  # called whenever there is something to be read
+
+    @property
+    def ready(self) -> bool:
+        """Whether reading would not wait."""
+        return self._over or self._left or not self._queue.empty()
+
+    @property
+    def running(self) -> bool:
+        """Whether the thread has more to do than to end."""
+        return self._thread is not None and not self._done
 
     def __next__(self) -> Any:
         if self._over:
             raise StopIteration
-        if self._thread is None:
-            self._start()
+        self.start()
         item = self._queue.get()
         if type(item) is _End:
             self._end(item.error)
@@ -57,7 +75,10 @@ class Pushed(Iterator[Any]):
             self._room.release()
         return item
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Start the thread, unless it was."""
+        if self._thread is not None:
+            return
         if self._left:
             self._end(StreamClosed("The source was closed."))
         context = contextvars.copy_context()
@@ -85,28 +106,86 @@ class Pushed(Iterator[Any]):
             error.__cause__ = exc
         if isinstance(error, StopIteration):  # it would look like an end
             error = RuntimeError("The model raised StopIteration.")
-        self._queue.put(_End(error))
+        self._done = True
+        self._give(_End(error))
+
+    def _give(self, item: Any) -> None:
+        self._queue.put(item)
+        if self.notify is not None:
+            self.notify()
 
     def _put(self, item: Any) -> None:
+        if item is None:
+            if self._left:
+                raise Left
+            return
         if self._room is not None:
             self._room.acquire()
         if self._left:
             raise Left
-        self._queue.put(item)
+        self._give(item)
 
     def interrupt(self) -> None:
         """Wake a blocked reader, and end the thread with its next piece. May be called from any thread."""
         self._left = True
         if self._room is not None:
             self._room.release()
-        self._queue.put(_End(StreamClosed("The source was closed.")))
+        self._give(_End(StreamClosed("The source was closed.")))
 
-    def close(self) -> None:
-        """End the thread with its next piece, and wait for it."""
+    def close(self, patience: float = PATIENCE) -> None:
+        """End the thread with its next piece, and wait for it, at most so many seconds."""
         if not self._left and not self._over:
             self.interrupt()
-        self._join()
+        self._join(patience)
 
-    def _join(self) -> None:
+    def _join(self, patience: float = PATIENCE) -> None:
         if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join(PATIENCE)
+            self._thread.join(patience)
+
+
+class PushedSource(SyncSource):
+    """A `Pushed` as the drivers see it: the sync one as any iterator, the async one without a thread in between."""
+
+    def __init__(self, pushed: Pushed, *, name: str, decoder: Any = None) -> None:
+        super().__init__(pushed, decoder=decoder)
+        self.name = name
+        self._pushed = pushed
+
+    def awaited(self) -> "AsyncReadable":
+        """The same, to be awaited."""
+        return _Awaited(self, self._pushed)
+
+
+class _Awaited:
+    """The other end of the queue in an event loop."""
+
+    memory = wire = False
+
+    def __init__(self, source: PushedSource, pushed: Pushed) -> None:
+        from typestream import _aio
+
+        self.name = source.name
+        self.decoder = source.decoder
+        self._pushed = pushed
+        self._waker = _aio.Waker()
+
+    async def read(self) -> Any:
+        """The next item; raises StopAsyncIteration at the end."""
+        pushed = self._pushed
+        if pushed.notify is None:
+            self._waker.bind()
+            pushed.notify = self._waker.wake
+            pushed.start()
+        if not pushed.ready:
+            await self._waker.wait(inf, lambda: pushed.ready)
+        try:
+            return next(pushed)
+        except StopIteration:
+            raise StopAsyncIteration from None
+
+    async def aclose(self) -> None:
+        """End the thread with its next piece, and wait for it for a moment."""
+        pushed = self._pushed
+        pushed.interrupt()
+        await self._waker.wait(self._waker.now() + AWAITED, lambda: not pushed.running)
+        pushed.close(0.0 if pushed.running else PATIENCE)

@@ -16,7 +16,7 @@ from typestream._source import SyncSource
 from typestream._sync import TokenStream
 from typestream.decode.text import EventDecoder, TextDecoder
 from typestream.events import Finish, Start, TextDelta, Usage
-from typestream.sources._pushed import Pushed
+from typestream.sources._pushed import Pushed, PushedSource
 from typestream.sources._watched import Watched
 from typestream.sources.tokens import Detokenizer
 
@@ -40,7 +40,7 @@ def generate(
         tokenizer: its tokenizer.
         prompt: a text; a list of messages (`{"role": …, "content": …}`), to which the tokenizer's chat template is
             applied; a list or tensor of token ids; or what the tokenizer made of a text (`input_ids` and more).
-        ahead: how many tokens the model may be ahead of the reader; None for any number.
+        ahead: how many pieces of text the model may be ahead of the reader; None for any number.
         skip_special_tokens: whether tokens such as the end token are left out of the text.
         template: more for the chat template, such as `{"tools": […]}`.
         options: passed on to `model.generate`; a `streamer` among them lends its own decoding options.
@@ -62,7 +62,7 @@ def generate(
     run = _Run(model, lambda: _inputs(model, tokenizer, prompt, template or {}), options)
     run.detokenizer = Detokenizer(tokenizer, **decoding)
     run.echo = lent is not None and not getattr(lent, "skip_prompt", True)
-    return TokenStream(Core(), SyncSource(Pushed(run, ahead), decoder=EventDecoder()))
+    return TokenStream(Core(), PushedSource(Pushed(run, ahead), name="transformers", decoder=EventDecoder()))
 
 
 def watch(streamer: Any, thread: Any = None) -> TokenStream:

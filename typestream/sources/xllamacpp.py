@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from typestream._core import Core
-from typestream._source import SyncSource
 from typestream._sync import TokenStream
 from typestream.errors import UnsupportedSource
-from typestream.sources._pushed import Left, Pushed
+from typestream.sources._pushed import Left, Pushed, PushedSource
 
 __all__ = ("find", "generate", "load")
 
@@ -110,7 +109,7 @@ def generate(
     given: Any = prompt if isinstance(prompt, str) else list(prompt)
     asked = {**request, "messages" if chat else "prompt": given}
     asked.update(stream=True, stream_options={"include_usage": True})
-    return TokenStream(Core(), SyncSource(Pushed(lambda put: _run(call, asked, put), ahead)))
+    return TokenStream(Core(), PushedSource(Pushed(lambda put: _run(call, asked, put), ahead), name="xllamacpp"))
 
 
 def _run(call: Callable[..., Any], request: dict[str, Any], put: Callable[[Any], None]) -> None:
