@@ -106,9 +106,9 @@ class Waker:
         self.now: Callable[[], float] = anyio.current_time
         self._offset = 0.0
         self._soon: Callable[[Callable[[], Any]], Any] | None = None
-        self._timers: "Timers | None" = None  # where the loop is asyncio's
-        self._promise: Callable[[], "Future[bool]"]
-        self._future: "Future[bool] | None" = None
+        self._timers: Timers | None = None  # where the loop is asyncio's
+        self._promise: Callable[[], Future[bool]]
+        self._future: Future[bool] | None = None
         self._event: anyio.Event | None = None
 
     def bind(self, before: Callable[[], float] | None = None) -> None:
