@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ def test_jupyter(recipe: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(texts) > 20
     assert texts[0] == ""
     assert texts[-1] == result.text
-    assert all(later.startswith(earlier) for earlier, later in zip(texts, texts[1:], strict=False))
+    assert all(later.startswith(earlier) for earlier, later in pairwise(texts))
 
 
 def test_fastapi(recipe: Any, server: DemoServer) -> None:

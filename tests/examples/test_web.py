@@ -292,47 +292,15 @@ def test_other_sites_may_not_ask(page: Page) -> None:
 # -- what a browser reads of `Sse`
 
 
-def texts(count: int) -> list[str]:
-    """Generated texts, of what could end a field, a line, an event or a JSON string, and of every plane."""
-    from random import Random
-
-    random = Random(7)
-    odd = [
-        "\n",
-        "\r",
-        "\r\n",
-        "\n\n",
-        ":",
-        "data:",
-        "id: 1",
-        "event: x",
-        "\0",
-        "\\",
-        '"',
-        "\u2028",
-        "\ufeff",
-        "👩\u200d💻",
-    ]
-    return [
-        "".join(
-            random.choice(odd)
-            if random.random() < 0.5
-            else chr(random.choice((random.randrange(0xD800), random.randrange(0xE000, 0x110000))))
-            for _ in range(random.randrange(12))
-        )
-        for _ in range(count)
-    ]
-
-
 def test_event_source_reads_back_what_sse_wrote(browser: Any) -> None:
     from starlette.applications import Starlette
     from starlette.responses import HTMLResponse, Response
     from starlette.routing import Route
 
     from tests.render.escapes import CASES
+    from tests.render.test_delivery import texts
 
-    lone = "\ud83d"
-    said = [case.text for case in CASES] + [lone, *texts(2000)]
+    said = [*(case.text for case in CASES), *texts(2000)]
     sse = Sse(ids=True, retry=60_000)
     body = "".join(sse.feed(TextDelta(text)) + Sse.keep_alive() for text in said).encode()
     routes = [

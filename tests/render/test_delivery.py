@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from random import Random
 from typing import Any
 
 import pytest
@@ -80,7 +81,7 @@ def said(event: Event) -> Any:
     return json.loads(json.dumps(event_to_dict(event)))
 
 
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(st.lists(EVENTS, max_size=8), st.booleans())
 def test_sse_is_read_back_as_it_was(events: list[Event], ids: bool) -> None:
     *read, end = items(render(Sse(ids=ids), events))
@@ -92,6 +93,53 @@ def test_sse_is_read_back_as_it_was(events: list[Event], ids: bool) -> None:
 def test_json_lines_are_read_back_as_they_were(events: list[Event]) -> None:
     *read, _ = [json.loads(line) for line in render(JsonLines(), events).splitlines()]
     assert [event_to_dict(event_from_dict(each)) for each in read] == [said(event) for event in events]
+
+
+def texts(count: int, seed: int = 7) -> Iterator[str]:
+    """Generated texts, of what could end a field, a line, an event or a JSON string, and of every plane."""
+    random = Random(seed)
+    for _ in range(count):
+        parts = (random.choice(ODD) if random.random() < 0.5 else chr(random.randrange(0x110000)) for _ in range(12))
+        yield "".join(list(parts)[: random.randrange(13)])
+
+
+ODD = [
+    *("\n", "\r", "\r\n", "\n\n", "\0", "\x1b", "\x85", "\u2028", "\u2029", "\ufeff", "\\", '"', "\ud83d", "\ude00"),
+    *(": ", "data:", "data: {}", "id: 1\n", "event: x\n", "retry: 1\n", "[DONE]", "\\u000a", "</script>", "👩\u200d💻"),
+]
+
+
+@pytest.mark.parametrize("count", [2_000, pytest.param(100_000, marks=pytest.mark.slow)])
+def test_very_many_texts_are_read_back(count: int) -> None:
+    """In one stream, fed in pieces that are cut anywhere."""
+    sse, decoder, random = Sse(ids=True), SSEDecoder(), Random(1)
+    said = list(texts(count))
+    data = "".join(sse.feed(TextDelta(text)) for text in said).encode("ascii")
+    at, read = 0, []
+    while at < len(data):
+        size = random.choice((1, 7, 100, 5000))
+        read += decoder.feed(data[at : at + size])
+        at += size
+    assert not decoder.flush()
+    assert [json.loads(each.data) for each in read] == [said_(text) for text in said]
+    assert [each.id for each in read] == [str(number) for number in range(count)]
+    assert {(each.event, each.retry) for each in read} == {("message", None)}
+
+
+def said_(text: str) -> Any:
+    return said(TextDelta(text))
+
+
+@pytest.mark.parametrize("count", [500, pytest.param(100_000, marks=pytest.mark.slow)])
+def test_the_sdk_reads_very_many_texts_back(serve: Callable[[str], Any], count: int) -> None:
+    wire = OpenAISse()
+    all_said = [text for text in texts(count) if text]
+    body = "".join(wire.feed(TextDelta(text)) for text in all_said) + wire.finish(
+        fold([TextDelta("x"), Finish("stop")])
+    )
+    chunks = serve(body).chat.completions.create(model="m", messages=[], stream=True)
+    read = [chunk.choices[0].delta.content for chunk in chunks if chunk.choices and chunk.choices[0].delta.content]
+    assert [json.dumps(text) for text in read] == [json.dumps(said_(text)["text"]) for text in all_said]
 
 
 @given(TEXTS)
