@@ -136,7 +136,7 @@ class Waker:
         """A scope that is cancelled at that time."""
         return anyio.CancelScope(deadline=until - self._offset)
 
-    async def wait(self, until: float, ready: Callable[[], bool]) -> bool:
+    async def wait(self, until: float, ready: Callable[[], object]) -> bool:
         """Wait until the time `until`, unless or until woken; not at all where `ready` says so.
 
         Returns:
@@ -158,7 +158,7 @@ class Waker:
             if until < inf:
                 timers.leave(future)
 
-    async def _wait_for_event(self, until: float, ready: Callable[[], bool]) -> bool:
+    async def _wait_for_event(self, until: float, ready: Callable[[], object]) -> bool:
         self._event = event = anyio.Event()
         try:
             if ready():

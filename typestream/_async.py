@@ -113,7 +113,12 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
                 self._obey(now)
             action = core.poll(now)
             if type(action) is Wait:
-                await self._wait(action)
+                if action.input:
+                    late = await self._wait(action.until)
+                else:
+                    late = await self._waker.wait(action.until, self._commands.__len__)
+                if late:
+                    self._floor = action.until  # loops round their timers: this time has come
             elif action is DONE:
                 await self._release()
                 if core.error is not None:
@@ -123,19 +128,15 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
                 return action  # type: ignore[return-value]
 
     def _now(self) -> float:
-        return max(self._waker.now(), self._floor)
+        now = self._waker.now()
+        return now if now > self._floor else self._floor
 
     # -- waiting
 
-    async def _wait(self, action: Wait) -> None:
-        if not action.input:
-            late = await self._waker.wait(action.until, lambda: bool(self._commands))
-        elif self._core.read_ahead or self._pump is not None:
-            late = await self._take(action.until)
-        else:
-            late = await self._pull(action.until)
-        if late:
-            self._floor = action.until  # loops round their timers: this time has come
+    async def _wait(self, until: float) -> bool:
+        if self._core.read_ahead or self._pump is not None:
+            return await self._take(until)
+        return await self._pull(until)
 
     async def _pull(self, until: float) -> bool:
         read: Read | None = None
@@ -157,7 +158,7 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
         if self._pump is None:
             self._pump = _aio.Pump(self._source, self._waker.now, self._waker.wake_here)
         pump = self._pump
-        late = await self._waker.wait(until, lambda: bool(pump.buffer or self._commands))
+        late = await self._waker.wait(until, lambda: len(pump.buffer) + len(self._commands))
         for read in pump.take():
             self._absorb(*read)
         return late
