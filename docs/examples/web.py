@@ -13,7 +13,7 @@ connection comes back with `Last-Event-ID` and goes on where it was. One that do
 import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -33,7 +33,7 @@ from typestream import AsyncTokenStream, StreamError, pacing
 from typestream.render import Backlog, Sse, websocket
 from typestream.transforms import Sanitize
 
-__all__ = ("Answer", "Answers", "Ask", "ask_local", "ask_openai", "make_app")
+__all__ = ("Answer", "Answers", "Ask", "make_app")
 
 Ask = Callable[[str], AsyncTokenStream]
 
@@ -52,7 +52,8 @@ KEPT = 60.0  # seconds that an answer is kept once it is whole, for a browser th
 # -- where answers come from
 
 
-def ask_local() -> Ask:
+@asynccontextmanager
+async def ask_local() -> AsyncIterator[Ask]:
     """The model in the package, at about the pace of a real one."""
     from typestream._demo.ngram import load
 
@@ -67,21 +68,30 @@ def ask_local() -> Ask:
 
         return typestream.generate(next_token, max_tokens=300)
 
-    return ask
+    yield ask
 
 
-async def ask_openai() -> Ask:
+@asynccontextmanager
+async def ask_openai() -> AsyncIterator[Ask]:
     """Whatever the environment names."""
     from openai import AsyncOpenAI
 
-    client = AsyncOpenAI(api_key=os.environ.get("OPENAI_API_KEY") or "none")
-    model = os.environ.get("OPENAI_MODEL") or (await client.models.list()).data[0].id
+    async with AsyncOpenAI(api_key=os.environ.get("OPENAI_API_KEY") or "none") as client:
+        model = os.environ.get("OPENAI_MODEL") or (await client.models.list()).data[0].id
 
-    def ask(prompt: str) -> AsyncTokenStream:
-        messages: Any = [{"role": "user", "content": prompt}]
-        return typestream.stream(client.chat.completions.create(model=model, messages=messages, stream=True))
+        def ask(prompt: str) -> AsyncTokenStream:
+            messages: Any = [{"role": "user", "content": prompt}]
+            return typestream.stream(client.chat.completions.create(model=model, messages=messages, stream=True))
 
-    return ask
+        yield ask
+
+
+@asynccontextmanager
+async def ask_whatever_there_is() -> AsyncIterator[Ask]:
+    """An endpoint if the environment names one, else the model in the package."""
+    remote = os.environ.get("OPENAI_BASE_URL") or os.environ.get("OPENAI_API_KEY")
+    async with ask_openai() if remote else ask_local() as ask:
+        yield ask
 
 
 # -- answers that outlive a connection
@@ -158,7 +168,8 @@ class Answers(dict[str, Answer]):
 
     def open(self, prompt: Any, pace: Any) -> AsyncTokenStream:
         """The paced answer to a question; control characters in it are made visible."""
-        if not isinstance(prompt, str) or not prompt.strip() or len(prompt) > LONGEST or pace not in PACES:
+        asked = isinstance(prompt, str) and prompt.strip() and len(prompt) <= LONGEST
+        if not asked or not isinstance(pace, str) or pace not in PACES:
             raise HTTPException(422, f"There must be a question, of up to {LONGEST} characters, and a pace.")
         return self.ask(prompt).through(Sanitize()).paced(PACES[pace])
 
@@ -260,9 +271,10 @@ def make_app(ask: Ask | None = None, *, patience: float = 5.0) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        remote = os.environ.get("OPENAI_BASE_URL") or os.environ.get("OPENAI_API_KEY")
-        answerer = ask or (await ask_openai() if remote else ask_local())
-        async with anyio.create_task_group() as group:
+        async with (
+            nullcontext(ask) if ask else ask_whatever_there_is() as answerer,
+            anyio.create_task_group() as group,
+        ):
             app.state.answers = Answers(answerer, group, patience)
             yield
             group.cancel_scope.cancel()
