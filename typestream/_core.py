@@ -14,6 +14,7 @@ from typestream._failures import failure
 from typestream._stall import Lags, Stall, Timeout
 from typestream.decode import JoinSurrogates, choose
 from typestream.decode._base import Decoded, Decoder
+from typestream.decode._surrogates import mended
 from typestream.errors import (
     StallTimeout,
     StreamClosed,
@@ -82,7 +83,7 @@ class Core:
         self._empty_text = False
         self._plain = True  # no tap, no transform, no pace: what is decoded is ready
         self._surrogates = JoinSurrogates()
-        self._ready: deque[Event] = deque()
+        self.ready: deque[Event] = deque()  # decoded, to be delivered at once
         self._schedule: Schedule | RecordedSchedule | None = None
         self._read_ahead = False
         self._lags: Lags | None = None
@@ -116,7 +117,7 @@ class Core:
             (event,) = self._surrogates.feed(decoded) or (None,)
             if event is not None:  # else half a character, held back
                 self.result.timing.arrived(len(event.text), now)  # type: ignore[union-attr, arg-type]
-                self._ready.append(event)  # type: ignore[arg-type]
+                self.ready.append(event)  # type: ignore[arg-type]
             if not self._wire:
                 return  # text alone ends nothing; on the wire there may be more to it
         elif decoded:
@@ -129,6 +130,32 @@ class Core:
                 self.end(now)
             elif self._wire:
                 self._stall.grace, self._stall.armed = GRACE, True
+
+    @property
+    def direct(self) -> bool:
+        """Whether the next item may go to `text` instead of `feed`: nothing waits and nothing is to be done to it."""
+        return (
+            self._plain
+            and not self.ready
+            and not self._source_ended
+            and self._paused_at is None
+            and not self._stall.armed
+            and not self._wire
+            and hasattr(self._decoder, "text")
+        )
+
+    def text(self, item: Any, now: float) -> str | None:
+        """The text of an item that holds a piece of the answer and nothing else, delivered without an event made for
+        it; or None, and it is to be fed. Only while `direct`."""
+        try:
+            text: str | None = self._decoder.text(item)  # type: ignore[union-attr]
+        except Exception:
+            return None  # let `feed` say what is wrong with it
+        if text is None or not (text.isascii() or (self._surrogates.idle and mended(text))):
+            return None
+        self.result.add_text(text)
+        self.result.timing.passed(len(text), now)
+        return text
 
     def end(self, now: float) -> None:
         """The source ended normally."""
@@ -244,7 +271,7 @@ class Core:
 
     def _queue(self, event: Event, now: float) -> None:
         if self._schedule is None:
-            self._ready.append(event)
+            self.ready.append(event)
             return
         if self._lags is not None and type(event) is TextDelta:
             self._lags.arrived(len(event.text), now)
@@ -272,8 +299,8 @@ class Core:
         """What to do now."""
         if self._paused_at is not None:
             return DONE if self.ended else HOLD
-        if self._ready:
-            return self._deliver(self._ready.popleft(), now)
+        if self.ready:
+            return self._deliver(self.ready.popleft(), now)
         if self.ended:
             return DONE
         try:
@@ -298,8 +325,9 @@ class Core:
         return self._read_ahead
 
     def _reads_ahead(self) -> bool:
-        waiting = self._schedule.waiting if self._schedule is not None else 0
-        return self._read_ahead and not self._source_ended and waiting < READ_AHEAD
+        if not self._read_ahead or self._source_ended or self._schedule is None:
+            return False
+        return self._schedule.waiting < READ_AHEAD
 
     def _deliver(self, event: Event, now: float) -> Event:
         if self._stall.armed:
@@ -341,8 +369,8 @@ class Core:
         if isinstance(self._schedule, Schedule) and not isinstance(policy, AsRecorded):
             self._schedule.change(policy, now)
             return
-        waiting = [*self._drained(now), *self._ready]
-        self._ready.clear()
+        waiting = [*self._drained(now), *self.ready]
+        self.ready.clear()
         self._schedule = None if isinstance(policy, Instant) else _schedule(policy, order)
         self._lags = None if self._schedule is None else Lags()
         self._settle()
@@ -409,11 +437,11 @@ class Core:
         error.result = self.result
         if self._tap is not None and not self._source_ended:
             self._tap(error, now)
-        if self._ready or (self._schedule is not None and self._schedule.waiting):
+        if self.ready or (self._schedule is not None and self._schedule.waiting):
             self.result.completion = "incomplete"  # the answer was whole, what was shown of it is not
         self._source_ended = self.ended = True
         self._schedule = None
-        self._ready.clear()
+        self.ready.clear()
         return error
 
 

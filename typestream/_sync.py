@@ -6,9 +6,9 @@ while the stream waits to show what it has; then a `Pump` reads it.
 
 import threading
 import warnings
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from typing_extensions import Self
 
@@ -49,6 +49,8 @@ class TokenStream(StreamBase, Iterator[str]):
         self._monitor = self._clock.monitor()
         self._reading = threading.Lock()
         self._pump: Pump | None = None
+        self._flow: Iterator[str] | None = None
+        self._read: list[tuple[str, Any]] = []
         self._leaving = False  # whoever closes holds the lock for a moment
 
     # -- reading
@@ -57,10 +59,33 @@ class TokenStream(StreamBase, Iterator[str]):
         return self
 
     def __next__(self) -> str:
+        if self._flow is not None or (self._core.direct and self._pump is None):
+            text = self._next_text()
+            if text is not None:
+                return text
         while (event := self._advance()) is not None:
             if type(event) is TextDelta and event.index == 0:
                 return event.text
         raise StopIteration
+
+    def _next_text(self) -> str | None:
+        if self._flow is None:
+            self._flow = _texts(self._core, self._source, self._commands, self._reading, self._clock.now, self._read)
+        try:
+            for text in self._flow:
+                return text
+        except ValueError:  # another thread is in there, which _advance() has a word for
+            return None
+        except BaseException:
+            self._abandon()
+            raise
+        self._flow = None
+        if self._read:  # that is no text, and nobody else may read before it is taken in
+            try:
+                self._got(*self._read.pop())
+            finally:
+                self._reading.release()
+        return None
 
     def __aiter__(self) -> AsyncIterator[str]:
         return self.as_async()
@@ -138,24 +163,20 @@ class TokenStream(StreamBase, Iterator[str]):
 
     def _pull(self) -> None:
         try:
-            item = self._source.read()
-        except StopIteration:
-            self._obey(self._clock.now())
-            self._absorb("end", None, self._clock.now())
-        except Exception as exc:
-            self._obey(self._clock.now())
-            self._absorb("error", exc, self._clock.now())
+            read = _read(self._source)
         except BaseException:
             self._abandon()
             raise
+        self._got(*read)
+
+    def _got(self, kind: str, value: Any) -> None:
+        now = self._clock.now()
+        if self._commands:
+            self._obey(now)
+        if kind == "item" and self._source.decoder is None:
+            self._core.feed(value, now)
         else:
-            now = self._clock.now()
-            if self._commands:
-                self._obey(now)
-            if self._source.decoder is None:
-                self._core.feed(item, now)
-            else:
-                self._absorb("item", item, now)
+            self._absorb(kind, value, now)
 
     def _abandon(self) -> None:
         """An interrupt: what was just being read may be lost."""
@@ -275,3 +296,45 @@ class _Events(Iterator[Event]):
         if event is None:
             raise StopIteration
         return event
+
+
+def _read(source: "Readable") -> tuple[str, Any]:
+    try:
+        return "item", source.read()
+    except StopIteration:
+        return "end", None
+    except Exception as exc:
+        return "error", exc
+
+
+def _texts(
+    core: Core,
+    source: "Readable",
+    commands: Collection[Any],
+    reading: threading.Lock,
+    clock: Callable[[], float],
+    read: list[tuple[str, Any]],
+) -> Iterator[str]:
+    """The text, the short way: no event is made of it, and nothing waited for but the source. Ends when there is
+    anything else to be done; what was read then is left in `read`, with the lock held.
+
+    It knows nothing of the stream, which would otherwise live until the garbage collector breaks the circle."""
+    ready, take, next_item = core.ready, core.text, source.read
+    while not commands and not ready and reading.acquire(blocking=False):
+        try:
+            item = next_item()
+        except StopIteration:
+            read.append(("end", None))
+            return
+        except Exception as exc:
+            read.append(("error", exc))
+            return
+        except BaseException:
+            reading.release()
+            raise
+        text = None if commands else take(item, clock())
+        if text is None:
+            read.append(("item", item))
+            return
+        reading.release()
+        yield text

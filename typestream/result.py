@@ -203,6 +203,10 @@ class Result:
         else:
             self._add_other(event)
 
+    def add_text(self, text: str) -> None:
+        """Take in a piece of the answer of choice 0."""
+        self._open(0)._text.add(text)
+
     def _add_other(self, event: Event) -> None:
         match event:
             case ReasoningDelta():

@@ -77,6 +77,19 @@ class Timing:
             self._lag_sum += lag * characters
             self.lag_max = max(self.lag_max, lag)
 
+    def passed(self, characters: int, now: float) -> None:
+        """So many characters arrived and were delivered at once."""
+        if self._first_shown is None:
+            self.arrived(characters, now)
+            self.shown(characters, 0.0, now)
+            return
+        if now - self._last > self.longest_gap:
+            self.longest_gap = now - self._last
+        self._last = self._last_shown = now
+        self.deltas += 1
+        self._characters += characters
+        self._shown += characters
+
     @property
     def first_token(self) -> float | None:
         if self._first is None or self._opened is None:

@@ -32,6 +32,11 @@ def mend(text: str) -> str:
     return _LONE.sub("�", _PAIR.sub(_join, text))
 
 
+def mended(text: str) -> bool:
+    """Whether there is nothing to mend."""
+    return _LONE.search(text) is None
+
+
 def _content(event: Any) -> str:
     return event.arguments if type(event) is ToolCallDelta else event.text
 
@@ -53,6 +58,11 @@ class JoinSurrogates:
     def __init__(self) -> None:
         # The event a half came with, the half, and the log-probabilities that did not go out with the event.
         self._held: dict[_Key, tuple[Any, str, Any]] = {}
+
+    @property
+    def idle(self) -> bool:
+        """Whether no half is held."""
+        return not self._held
 
     def feed(self, events: Decoded) -> Decoded:
         """The same events, mended; the very same list where there is nothing to mend."""

@@ -77,11 +77,11 @@ class ChatDecoder(Base):
 
     def decode(self, item: Any, raw: Any) -> Decoded:
         """The events of a chunk, or of a whole answer."""
-        delta = self._plain(item, raw)
-        return super().decode(item, raw) if delta is None else [delta]
+        text = self.text(item)
+        return super().decode(item, raw) if text is None else [TextDelta(text, raw=raw)]
 
-    def _plain(self, item: Any, raw: Any) -> TextDelta | None:
-        """The one event of a chunk that holds a piece of text and nothing else; None where that is not certain."""
+    def text(self, item: Any) -> str | None:
+        """The text of a chunk that holds a piece of choice 0 and nothing else; None where that is not certain."""
         try:
             if type(item) is dict:
                 (choice,) = item["choices"]
@@ -111,10 +111,10 @@ class ChatDecoder(Base):
                 and (len(delta) == 1 or _quiet(delta))
                 and _PLAIN_CHOICE.issuperset(choice)
                 and _PLAIN_TOP.issuperset(item)
-                and type(choice["index"]) is int
+                and choice["index"] == 0
                 and (self.opening.complete or self.opening.settled(item.get("id"), item.get("model")))
             ):
-                return TextDelta(text, choice["index"], raw=raw)
+                return text
         except (KeyError, TypeError, ValueError, AttributeError):
             pass
         return None

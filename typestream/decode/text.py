@@ -43,6 +43,10 @@ class TextDecoder:
         self._started = True
         return [Start(raw=raw), TextDelta(text, raw=raw)]
 
+    def text(self, item: Any) -> str | None:
+        """The text of an item that is one and needs nothing done to it."""
+        return item if type(item) is str and item and self._started and not self._utf8.getstate()[0] else None
+
     def _cut(self) -> str:
         """Half a character that a string came after."""
         text = self._utf8.decode(b"", True) if self._utf8.getstate()[0] else ""
