@@ -20,7 +20,7 @@ _TOKEN = " word"
 
 def chat_chunks(count: int) -> list[dict[str, Any]]:
     """A chat answer of so many text chunks, as OpenAI sends them."""
-    head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m", "service_tier": "default"}
+    head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
 
     def chunk(delta: dict[str, Any], reason: str | None = None) -> dict[str, Any]:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
@@ -44,7 +44,7 @@ def response_events(count: int) -> list[dict[str, Any]]:
     part = {"type": "output_text", "text": text, "annotations": []}
     item = {"id": "msg_1", "type": "message", "role": "assistant", "status": "completed", "content": [part]}
     place = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
-    usage = {"input_tokens": 7, "output_tokens": count, "total_tokens": count + 7}
+    done = {"output": [item], "usage": {"input_tokens": 7, "output_tokens": count, "total_tokens": count + 7}}
     events: list[dict[str, Any]] = [
         {"type": "response.created", "response": {**response, "status": "in_progress"}},
         {"type": "response.output_item.added", "output_index": 0, "item": {**item, "content": []}},
@@ -52,7 +52,7 @@ def response_events(count: int) -> list[dict[str, Any]]:
         *[{"type": "response.output_text.delta", **place, "delta": _TOKEN, "logprobs": []} for _ in range(count)],
         {"type": "response.output_text.done", **place, "text": text, "logprobs": []},
         {"type": "response.output_item.done", "output_index": 0, "item": item},
-        {"type": "response.completed", "response": {**response, "status": "completed", "output": [item], "usage": usage}},
+        {"type": "response.completed", "response": {**response, "status": "completed", **done}},
     ]
     return [{**event, "sequence_number": number} for number, event in enumerate(events)]
 
@@ -85,7 +85,7 @@ def _serve(connection: socket.socket) -> None:
         while request := file.readline():
             path = request.split()[1].decode()
             length = 0
-            while (line := file.readline().strip()):
+            while line := file.readline().strip():
                 name, _, value = line.partition(b":")
                 length = int(value) if name.lower() == b"content-length" else length
             file.read(length)

@@ -112,4 +112,7 @@ def iterators(stream: TokenStream, astream: AsyncTokenStream) -> None:
     events: Iterator[Event] = stream.events()
     atexts: AsyncIterator[str] = astream
     print(texts, events, atexts)
-    assert_type(stream.tee(2), tuple[TokenStream, ...])
+    branches: tuple[TokenStream, ...] = stream.tee(2, lag=100, policy="raise")
+    assert_type(branches[0], TokenStream)
+    assert_type(stream.tee(2).join(), TokenStream)
+    assert_type(typestream.stream(lambda: ["a"], retries=2), TokenStream)
