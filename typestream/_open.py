@@ -307,7 +307,7 @@ class _Replayed(EventDecoder):
 
     def __init__(self, completion: Completion) -> None:
         super().__init__()
-        self._kept = completion
+        self._kept: Completion = completion
 
     def end(self) -> Decoded:
         self.completion = self._kept
