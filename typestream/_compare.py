@@ -113,7 +113,7 @@ def _counted(rows: Timed) -> list[tuple[float, int]]:
 def _cells(row: Row) -> tuple[str, ...]:
     got = row.metrics
     first, p95, most, freeze, tail, total = (
-        f"{seconds * 1000:,.0f} ms"
+        f"{round(seconds * 1000):,} ms"
         for seconds in (got.first, got.lag_p95, got.lag_max, got.freeze, got.tail, got.total)
     )
     return _name(row.policy), first, p95, most, f"{got.variation:.2f}", freeze, str(got.jump), tail, total

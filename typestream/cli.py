@@ -1,4 +1,4 @@
-"""The command line: `demo`, `pipe` and `play`.
+"""The command line: `demo`, `pipe`, `play`, `record` and `compare`.
 
 Rules: exit code 0 when all was shown, 1 when the source failed, 2 for a bad command, 130 after Ctrl-C, 141 when
 whoever read the output has left, 143 after SIGTERM; what went wrong is one sentence on standard error; what a model
@@ -22,6 +22,7 @@ from typestream.pacing import Instant, Smooth, Steady
 
 __all__ = ("main",)
 
+_PROMPT = "Tell me about Mr. Darcy."
 _RESPONSES = frozenset({"choices", "output", "content", "message", "candidates"})
 
 
@@ -67,6 +68,45 @@ def _play(args: argparse.Namespace, screen: Screen) -> None:
             raise CommandError(str(error)) from None
         stream = stream.paced(paced_for(screen, args.pace, Steady(80.0)))
     _type(stream, screen, args.raw)
+
+
+def _record(args: argparse.Namespace, screen: Screen) -> None:
+    from typestream._demo.show import asking
+
+    if args.prompt is None and not sys.stdin.isatty():
+        _keep(typestream.stream(_Input(), require=None), args, screen)
+        return
+    options = {"max_tokens": args.max_tokens, "seed": args.seed, "temperature": args.temperature}
+    with asking(args.prompt or _PROMPT, args.model, options) as (ask, _):
+        _keep(typestream.stream(ask), args, screen)
+
+
+def _keep(stream: typestream.TokenStream, args: argparse.Namespace, screen: Screen) -> None:
+    """Show a stream as it comes, and write it down."""
+    with stream:
+        try:
+            stream.recorded(args.file)
+        except OSError as error:
+            raise CommandError(f"{args.file} cannot be written: {error.strerror}.") from None
+        _type(stream, screen, args.raw)
+
+
+def _compare(args: argparse.Namespace, screen: Screen) -> None:
+    from typestream._compare import POLICIES, compare
+    from typestream.render import write
+
+    try:
+        compared = compare(args.file, args.pace or POLICIES)
+    except OSError as error:
+        raise CommandError(f"{args.file} cannot be read: {error.strerror}.") from None
+    except ValueError as error:
+        raise CommandError(str(error)) from None
+    write(cast(IO[str], screen), compared.table())
+    if args.svg is not None:
+        try:
+            Path(args.svg).write_text(compared.svg(), encoding="utf-8")
+        except OSError as error:
+            raise CommandError(f"{args.svg} cannot be written: {error.strerror}.") from None
 
 
 def _type(stream: typestream.TokenStream, screen: Screen, raw: bool) -> None:
@@ -165,12 +205,8 @@ def _parser() -> argparse.ArgumentParser:
     count = _number(int, 1, "a whole number of at least 1")
 
     demo = commands.add_parser("demo", help="the same answer three times: live, replayed, and from a local model")
-    demo.add_argument("--model", help="the endpoint's model; by default its first one")
-    demo.add_argument("--prompt", default="Tell me about Mr. Darcy.", help="what to ask")
+    demo.add_argument("--prompt", default=_PROMPT, help="what to ask")
     demo.add_argument("--fast", action="store_true", help="no pacing, and no waiting between the local model's tokens")
-    demo.add_argument("--max-tokens", type=count, metavar="N", help="how many tokens at most")
-    demo.add_argument("--seed", type=_number(int, 0, "a whole number of at least 0"), metavar="N")
-    demo.add_argument("--temperature", type=_number(float, 0, "a number of at least 0"), metavar="T")
     demo.set_defaults(run=_demo)
 
     pipe = commands.add_parser("pipe", help="standard input, paced, to standard output")
@@ -181,9 +217,25 @@ def _parser() -> argparse.ArgumentParser:
     play.add_argument("--speed", type=positive, metavar="X", help="so many times as fast as it was recorded")
     play.set_defaults(run=_play)
 
+    record = commands.add_parser("record", help="write down an answer, or standard input, as it comes")
+    record.add_argument("file", metavar="FILE", help="the recording that is written")
+    record.add_argument("--prompt", help="ask this; otherwise standard input is recorded, unless it is a terminal")
+    record.set_defaults(run=_record)
+
+    compare = commands.add_parser("compare", help="what pacing policies make of a recording: a table, and a plot")
+    compare.add_argument("file", metavar="RECORDING")
+    compare.add_argument("--pace", type=pace, action="append", metavar="PACE", help=f"any number of them: {PACES}")
+    compare.add_argument("--svg", metavar="FILE", help="write the plot to this file")
+    compare.set_defaults(run=_compare)
+
+    for command in (demo, record):
+        command.add_argument("--model", help="the endpoint's model; by default its first one")
+        command.add_argument("--max-tokens", type=count, metavar="N", help="how many tokens at most")
+        command.add_argument("--seed", type=_number(int, 0, "a whole number of at least 0"), metavar="N")
+        command.add_argument("--temperature", type=_number(float, 0, "a number of at least 0"), metavar="T")
     for command in (demo, pipe, play):
         command.add_argument("--pace", type=pace, metavar="PACE", help=f"{PACES}; a unit may follow: steady:12/word")
-    for command in (pipe, play):
+    for command in (pipe, play, record):
         command.add_argument("--raw", action="store_true", help="pass control characters on to the terminal")
     return parser
 

@@ -15,12 +15,46 @@ from typestream.pacing import Pacing
 from typestream.render import Plain, Terminal, neutralise
 from typestream.result import Result
 
-__all__ = ("show",)
+__all__ = ("asking", "show")
 
 _MODEL = "pride-4gram"
 _MAX_TOKENS = 160
 _SEED = 54
 _TEMPERATURE = 0.6
+
+
+@contextmanager
+def asking(
+    prompt: str, model: str | None, options: dict[str, Any], fast: bool = False
+) -> Iterator[tuple[Callable[[], Iterable[Any]], str]]:
+    """How to ask the endpoint that the environment names, else the demo's own server: a callable that opens the
+    stream, and whom it asks, for people.
+
+    Args:
+        prompt: what to ask.
+        model: the endpoint's model; by default its first one.
+        options: of the request; what is None was not asked for.
+        fast: whether the demo's own server does not wait between its tokens.
+
+    Raises:
+        StreamError: the endpoint failed.
+        CommandError: there is no such model.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    remote = os.environ.get("OPENAI_BASE_URL") or os.environ.get("OPENAI_API_KEY")
+    with _remote(model, given) if remote else _local(model, _own(options), fast) as (client, request, where):
+        body = {"messages": [{"role": "user", "content": prompt}], "stream_options": {"include_usage": True}, **request}
+
+        def ask() -> Iterable[Any]:
+            return client.chat.completions.create(stream=True, **body)  # type: ignore[no-any-return]
+
+        yield ask, f"{request['model']} at {where}"
+
+
+def _own(options: dict[str, Any]) -> dict[str, Any]:
+    """What the demo's own model is asked for."""
+    given = {name: value for name, value in options.items() if value is not None}
+    return {"max_tokens": _MAX_TOKENS, "seed": _SEED, "temperature": _TEMPERATURE, **given}
 
 
 class _Endpoint(NamedTuple):
@@ -48,10 +82,8 @@ def show(
         StreamError: the endpoint failed.
         CommandError: offline, and another model was asked for than the one there is.
     """
-    asked = {"max_tokens": max_tokens, "seed": seed, "temperature": temperature}
-    remote = _configured()
-    options: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
-    own: dict[str, Any] = {"max_tokens": _MAX_TOKENS, "seed": _SEED, "temperature": _TEMPERATURE, **options}
+    options = {"max_tokens": max_tokens, "seed": seed, "temperature": temperature}
+    own = _own(options)
     lines: list[str] = []
 
     def play(title: str, about: str, make: Callable[[], TokenStream]) -> Result:
@@ -67,14 +99,8 @@ def show(
         return result
 
     screen.line(f"The same answer three times: {neutralise(prompt)}\n")
-    with _remote(model, options) if remote else _local(model, own, fast) as (client, request, where):
-        body = {"messages": [{"role": "user", "content": prompt}], "stream_options": {"include_usage": True}, **request}
-
-        def ask() -> Iterable[Any]:
-            return client.chat.completions.create(stream=True, **body)  # type: ignore[no-any-return]
-
-        about = f"{request['model']} at {where}, through the openai SDK"
-        live = play("live", about, lambda: typestream.stream(ask))
+    with asking(prompt, model, options, fast) as (ask, where):
+        live = play("live", f"{where}, through the openai SDK", lambda: typestream.stream(ask))
     play("replay", "the complete response, once more", lambda: typestream.replay(live.to_openai()))
     step = load().step(turn(prompt), temperature=own["temperature"], seed=own["seed"])
     about = f"{_MODEL} in this process, token by token"
@@ -89,10 +115,6 @@ def _timing(result: Result, asking: float) -> str:
     came = "nothing came" if first is None else f"first token after {asking + first:.3f} s"
     speed = "all at once" if rate is None else f"{rate:.1f} tokens/s"
     return f"{came}, {speed}, shown {timing.lag_mean:.3f} s after it came, {timing.lag_max:.3f} s at most"
-
-
-def _configured() -> bool:
-    return bool(os.environ.get("OPENAI_BASE_URL") or os.environ.get("OPENAI_API_KEY"))
 
 
 @contextmanager

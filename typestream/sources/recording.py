@@ -24,10 +24,11 @@ class Recorder:
     """
 
     def __init__(self, target: "str | os.PathLike[str] | IO[str]") -> None:
-        self._own = isinstance(target, (str, os.PathLike))
+        own = isinstance(target, (str, os.PathLike))
         if isinstance(target, (str, os.PathLike)):
             target = open(target, "w", encoding="ascii")  # noqa: SIM115  closed when the stream ends
         self._file: IO[str] = target
+        self._own = own
         self._start: float | None = None
         self._write({"typestream": "recording", "version": 1})
 
