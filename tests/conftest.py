@@ -1,6 +1,10 @@
 """Options of the whole test run."""
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("typestream", deadline=None)  # no test asserts on a time
+settings.load_profile("typestream")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
