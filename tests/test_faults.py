@@ -61,33 +61,33 @@ def call(client: Any, api: str) -> Any:
     return client.messages.create(model="m", max_tokens=10, messages=messages, stream=True)
 
 
-def make_client(api: str, base_url: str, *, asynchronous: bool, retries: int = 0) -> Any:
+def make_client(api: str, base_url: str, *, asynchronous: bool, retries: int = 0, wait: float = WAIT) -> Any:
     """A client that loads no certificates, which takes longest of all, and waits for little."""
     sdk: Any = pytest.importorskip("anthropic" if api == "messages" else "openai")
     kind = "Async" if asynchronous else ""
     name = ("Anthropic" if api == "messages" else "OpenAI") if asynchronous else ""
     http = getattr(sdk, f"Default{kind}HttpxClient")(verify=False)
     made = getattr(sdk, (kind + name) if asynchronous else ("Anthropic" if api == "messages" else "OpenAI"))
-    return made(base_url=base_url, api_key="none", max_retries=retries, timeout=4 * WAIT, http_client=http)
+    return made(base_url=base_url, api_key="none", max_retries=retries, timeout=4 * wait, http_client=http)
 
 
-def options_of(fault: Fault) -> dict[str, Any]:
+def options_of(fault: Fault, wait: float) -> dict[str, Any]:
     waits = fault.expect == "stall"
-    clocks = Timeout(first=WAIT, between=WAIT) if waits else Timeout(first=10, between=10)
+    clocks = Timeout(first=wait, between=wait) if waits else Timeout(first=10, between=10)
     return {"timeout": clocks, "limits": LIMITED.get(fault.name)}
 
 
-def read(server: FaultServer, fault: Fault, api: str, runtime: str, key: str = "") -> Outcome:
+def read(server: FaultServer, fault: Fault, api: str, runtime: str, key: str = "", wait: float = WAIT) -> Outcome:
     """One SDK call read to its end through typestream."""
     base = server.base_url(fault.name, api, key=key or f"{api}-{runtime}", **OPTIONS.get(fault.name, {}))
     retries = 1 if fault.name == "status-500-then-ok" else 0
-    options = options_of(fault)
+    options = options_of(fault, wait)
     if runtime == "sync":
-        with make_client(api, base, asynchronous=False, retries=retries) as client:
+        with make_client(api, base, asynchronous=False, retries=retries, wait=wait) as client:
             return _read_sync(lambda: call(client, api), options)
 
     async def main() -> Outcome:
-        async with make_client(api, base, asynchronous=True, retries=retries) as client:
+        async with make_client(api, base, asynchronous=True, retries=retries, wait=wait) as client:
             return await _read_async(call(client, api), options)
 
     import anyio
@@ -137,6 +137,14 @@ def verdict(fault: Fault, found: Outcome) -> str:
     if found.text is not None and not whole and not found.text.startswith(PARTIAL):
         return f"delivered {found.text!r}"
     return ""
+
+
+def patiently(server: FaultServer, fault: Fault, api: str, runtime: str) -> Outcome:
+    """The outcome with short stall clocks; with long ones where a busy machine made it miss the short ones."""
+    found = read(server, fault, api, runtime)
+    if verdict(fault, found):
+        found = read(server, fault, api, runtime, key=f"{api}-{runtime}-again", wait=10 * WAIT)
+    return found
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
@@ -198,8 +206,7 @@ def server() -> Iterator[FaultServer]:
 @pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize(("fault", "api"), CASES)
 def test_every_fault(server: FaultServer, fault: Fault, api: str, runtime: str) -> None:
-    found = read(server, fault, api, runtime)
-    assert verdict(fault, found) == ""
+    assert verdict(fault, patiently(server, fault, api, runtime)) == ""
     assert server.wait(lambda server: server.open == 0), "a connection was left open"
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("typestream")]
 
@@ -312,7 +319,7 @@ def table(server: FaultServer, names: tuple[str, ...]) -> Iterator[tuple[str, st
         for api in fault.apis:
             if name in SDK_READS or (api == "messages" and importlib.util.find_spec("anthropic") is None):
                 continue
-            wrong = {runtime: verdict(fault, read(server, fault, api, runtime)) for runtime in RUNTIMES}
+            wrong = {runtime: verdict(fault, patiently(server, fault, api, runtime)) for runtime in RUNTIMES}
             ours = "as promised" if not any(wrong.values()) else "; ".join(f"{r}: {w}" for r, w in wrong.items() if w)
             yield name, api, fault.expect, _judged(fault, alone(server, fault, api)), ours
 
