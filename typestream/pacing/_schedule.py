@@ -47,7 +47,7 @@ class Schedule:
         self._arrivals: deque[float] = deque()  # of the waiting pieces, in stream time
         self._rush = 0  # so many entries at the head of the queue are due at once
         self._cutters: dict[int, _Cutter] = {}
-        self._moment = Moment("", 0, -inf, 0.0, self._arrivals, False, Random(0))
+        self._moment = Moment("", 0, -inf, 0.0, self._arrivals, False, Random(policy.seed))
         self._start: float | None = None  # of stream time: from the first arrival, without pauses
         self._latest = -inf
         self._last_due = -inf
@@ -66,7 +66,6 @@ class Schedule:
         self._policy = policy
         self._adaptive = policy.adaptive
         self._pace = policy.start()
-        self._moment.random = Random(policy.seed)
         self._segmenter: Callable[[], Segmenter] = segmenter(policy.per)
         self._head_due = None
 
@@ -112,6 +111,7 @@ class Schedule:
         now = self._clamp(now)
         self._flush_cutters()
         self._adopt(policy)
+        self._moment.random = Random(policy.seed)
         self._tell()
 
     def _tell(self) -> None:
