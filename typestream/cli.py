@@ -77,7 +77,7 @@ def _record(args: argparse.Namespace, screen: Screen) -> None:
         _keep(typestream.stream(_Input(), require=None), args, screen)
         return
     options = {"max_tokens": args.max_tokens, "seed": args.seed, "temperature": args.temperature}
-    with asking(args.prompt or _PROMPT, args.model, options) as (ask, _):
+    with asking(args.prompt or _PROMPT, args.model, options) as (ask, _, _):
         _keep(typestream.stream(ask), args, screen)
 
 

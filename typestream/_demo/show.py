@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import IO, Any, NamedTuple, cast
 
 import typestream
@@ -26,13 +27,14 @@ _TEMPERATURE = 0.6
 @contextmanager
 def asking(
     prompt: str, model: str | None, options: dict[str, Any], fast: bool = False
-) -> Iterator[tuple[Callable[[], Iterable[Any]], str]]:
-    """How to ask the endpoint that the environment names, else the demo's own server: a callable that opens the
-    stream, and whom it asks, for people.
+) -> Iterator[tuple[Callable[[], Iterable[Any]], str, Callable[[], TokenStream] | None]]:
+    """How to ask llama.cpp where a model file is given, else the endpoint that the environment names, else the demo's
+    own server: a callable that opens the stream; whom it asks, for people; and what asks the same model in this
+    process, if it is llama.cpp's.
 
     Args:
         prompt: what to ask.
-        model: the endpoint's model; by default its first one.
+        model: a GGUF file, `smollm2`, or the endpoint's model; by default its first one.
         options: of the request; what is None was not asked for.
         fast: whether the demo's own server does not wait between its tokens.
 
@@ -41,14 +43,19 @@ def asking(
         CommandError: there is no such model.
     """
     given = {name: value for name, value in options.items() if value is not None}
-    remote = os.environ.get("OPENAI_BASE_URL") or os.environ.get("OPENAI_API_KEY")
-    with _remote(model, given) if remote else _local(model, _own(options), fast) as (client, request, where):
+    if is_file(model):
+        endpoint = _llama(str(model), _own(options))
+    elif os.environ.get("OPENAI_BASE_URL") or os.environ.get("OPENAI_API_KEY"):
+        endpoint = _remote(model, given)
+    else:
+        endpoint = _local(model, _own(options), fast)
+    with endpoint as (client, request, where, local):
         body = {"messages": [{"role": "user", "content": prompt}], "stream_options": {"include_usage": True}, **request}
 
         def ask() -> Iterable[Any]:
             return client.chat.completions.create(stream=True, **body)  # type: ignore[no-any-return]
 
-        yield ask, f"{request['model']} at {where}"
+        yield ask, f"{request['model']} at {where}", None if local is None else partial(local, prompt)
 
 
 def _own(options: dict[str, Any]) -> dict[str, Any]:
@@ -57,12 +64,19 @@ def _own(options: dict[str, Any]) -> dict[str, Any]:
     return {"max_tokens": _MAX_TOKENS, "seed": _SEED, "temperature": _TEMPERATURE, **given}
 
 
+def is_file(model: str | None) -> bool:
+    """Whether a model is one for llama.cpp: a GGUF file, or a model that a package carries."""
+    return model is not None and (model.endswith(".gguf") or model.lower() == "smollm2")
+
+
 class _Endpoint(NamedTuple):
-    """Where the live stream comes from: the SDK's client, what to ask for, and where that is, for people."""
+    """Where the live stream comes from: the SDK's client, what to ask for, and where that is, for people; and how to
+    have the same from the same model in this process, where there is one."""
 
     client: Any
     request: dict[str, Any]
     where: str
+    local: Callable[[str], TokenStream] | None = None
 
 
 def show(
@@ -99,14 +113,19 @@ def show(
         return result
 
     screen.line(f"The same answer three times: {neutralise(prompt)}\n")
-    with asking(prompt, model, options, fast) as (ask, where):
+    with asking(prompt, model, options, fast) as (ask, where, local):
         live = play("live", f"{where}, through the openai SDK", lambda: typestream.stream(ask))
-    play("replay", "the complete response, once more", lambda: typestream.replay(live.to_openai()))
-    step = load().step(turn(prompt), temperature=own["temperature"], seed=own["seed"])
-    about = f"{_MODEL} in this process, token by token"
-    play("local", about, lambda: typestream.generate(step, max_tokens=own["max_tokens"]))
+        play("replay", "the complete response, once more", lambda: typestream.replay(live.to_openai()))
+        name = os.path.basename(live.model or "llama.cpp") if is_file(model) else _MODEL
+        about = f"{neutralise(name)} in this process, token by token"
+        play("local", about, local or (lambda: _ngram(prompt, own)))
     for line in lines:
         screen.line(line)
+
+
+def _ngram(prompt: str, own: dict[str, Any]) -> TokenStream:
+    step = load().step(turn(prompt), temperature=own["temperature"], seed=own["seed"])
+    return typestream.generate(step, max_tokens=own["max_tokens"])
 
 
 def _timing(result: Result, asking: float) -> str:
@@ -137,6 +156,27 @@ def _remote(model: str | None, options: dict[str, Any]) -> Iterator[_Endpoint]:
         except Exception as error:
             raise failure(error, wire=True) from error
         yield _Endpoint(client, request, str(client.base_url).rstrip("/"))
+
+
+@contextmanager
+def _llama(model: str, options: dict[str, Any]) -> Iterator[_Endpoint]:
+    """llama.cpp's own server, over a model file, on loopback."""
+    from openai import OpenAI
+
+    from typestream.sources import xllamacpp
+
+    try:
+        server = xllamacpp.load(model)
+    except ImportError:
+        raise CommandError("a GGUF model needs llama.cpp: pip install 'typestream[llama]'.") from None
+    except (OSError, RuntimeError) as error:
+        raise CommandError(f"{model} cannot be used: {error}") from None
+
+    def local(prompt: str) -> TokenStream:
+        return xllamacpp.generate(server, [{"role": "user", "content": prompt}], **options)
+
+    with OpenAI(base_url=f"{server.listening_address}/v1", api_key="none", max_retries=0) as client:
+        yield _Endpoint(client, {"model": os.path.basename(model), **options}, server.listening_address, local)
 
 
 @contextmanager
