@@ -151,12 +151,14 @@ class Waker:
             return False
         if until < inf:
             timers.add(until - self._offset, future)
+        late = False
         try:
-            return await future
+            late = await future
         finally:
             self._future = None
-            if until < inf:
+            if not late and until < inf:
                 timers.leave(future)
+        return late
 
     async def _wait_for_event(self, until: float, ready: Callable[[], object]) -> bool:
         self._event = event = anyio.Event()

@@ -5,7 +5,7 @@ cancelled ends the stream, since its source cannot be read on.
 """
 
 import warnings
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import partial
 from math import inf
 from types import TracebackType
@@ -95,37 +95,30 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
             busy.result = self.result
             raise busy
         self._busy = True
+        core = self._core
         try:
-            return await self._step()
+            if not self._started:
+                self._started = True
+                self._waker.bind(self._before)
+            while True:
+                now = self._now()
+                if self._commands:
+                    self._obey(now)
+                action = core.poll(now)
+                if type(action) is Wait:
+                    if await self._wait(action.until, action.input):
+                        self._floor = action.until  # loops round their timers: this time has come
+                elif action is DONE:
+                    await self._release()
+                    if core.error is not None:
+                        raise core.error.with_traceback(None)
+                    return None
+                else:
+                    return action  # type: ignore[return-value]
         finally:
             self._busy = False
             if self._idle is not None:
                 self._idle.set()
-
-    async def _step(self) -> Event | None:
-        core = self._core
-        if not self._started:
-            self._started = True
-            self._waker.bind(self._before)
-        while True:
-            now = self._now()
-            if self._commands:
-                self._obey(now)
-            action = core.poll(now)
-            if type(action) is Wait:
-                if action.input:
-                    late = await self._wait(action.until)
-                else:
-                    late = await self._waker.wait(action.until, self._commands.__len__)
-                if late:
-                    self._floor = action.until  # loops round their timers: this time has come
-            elif action is DONE:
-                await self._release()
-                if core.error is not None:
-                    raise core.error.with_traceback(None)
-                return None
-            else:
-                return action  # type: ignore[return-value]
 
     def _now(self) -> float:
         now = self._waker.now()
@@ -133,10 +126,12 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
 
     # -- waiting
 
-    async def _wait(self, until: float) -> bool:
+    def _wait(self, until: float, readable: bool) -> Coroutine[Any, Any, bool]:
+        if not readable:
+            return self._waker.wait(until, self._commands.__len__)
         if self._core.read_ahead or self._pump is not None:
-            return await self._take(until)
-        return await self._pull(until)
+            return self._take(until)
+        return self._pull(until)
 
     async def _pull(self, until: float) -> bool:
         read: Read | None = None
