@@ -64,7 +64,7 @@ class Timers:
         loop, heap = self._loop(), self._heap
         assert loop is not None
         now = loop.time() + _SLACK
-        while heap and heap[0][0] <= now:
+        while heap and (heap[0][0] <= now or heap[0][2].done()):
             future = heappop(heap)[2]
             if future.done():
                 self._left -= 1
