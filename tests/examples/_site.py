@@ -130,6 +130,7 @@ def browsing(profile: Path, *arguments: str) -> Iterator[Any]:
     browser = selenium.Chrome(options=options, service=selenium.ChromeService(executable_path=driver))
     try:
         browser.set_script_timeout(60)
+        browser.set_page_load_timeout(60)
         yield browser
     finally:
         browser.quit()

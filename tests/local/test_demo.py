@@ -6,10 +6,11 @@ import sys
 
 import pytest
 
-from tests.local import tiny_gguf
-
 pytest.importorskip("xllamacpp", reason="needs xllamacpp")
-pytest.importorskip("gguf", reason="needs gguf")
+pytest.importorskip("gguf", reason="the GGUF model is written with the package gguf")
+
+from tests.local import tiny_gguf  # noqa: E402
+
 pytestmark = pytest.mark.heavy
 
 
