@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("xllamacpp", reason="needs xllamacpp")
 pytest.importorskip("gguf", reason="the GGUF model is written with the package gguf")
 
-from tests.local import tiny_gguf  # noqa: E402
+from tests.local import tiny_gguf
 
 pytestmark = pytest.mark.heavy
 

@@ -72,9 +72,7 @@ class DemoServer:
         self._http = _Http(("127.0.0.1", 0), _Handler)
         self._http.demo = self
         self.base_url = f"http://127.0.0.1:{self._http.server_address[1]}/v1"
-        self._thread = threading.Thread(
-            target=self._http.serve_forever, args=(0.02,), name="demo-server", daemon=True
-        )
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), name="demo-server", daemon=True)
 
     def start(self) -> "DemoServer":
         self._thread.start()
