@@ -1,5 +1,6 @@
 """The demo's server, asked by the real SDK: what is streamed is what the whole answer says."""
 
+import contextlib
 import http.client
 import json
 import socket
@@ -493,8 +494,9 @@ def test_closing_the_server_ends_what_runs_and_leaves_nothing(model):
     server.close()
     assert set(threading.enumerate()) <= before
     for connection in (raw, idle):
-        while connection.recv(65536):
-            pass
+        with contextlib.suppress(ConnectionResetError):  # closed with something unread
+            while connection.recv(65536):
+                pass
         connection.close()
     with pytest.raises(OSError):  # noqa: PT011
         socket.create_connection(address(server), timeout=1)
