@@ -151,7 +151,7 @@ class Core:
             text: str | None = self._decoder.text(item)  # type: ignore[union-attr]
         except Exception:
             return None  # let `feed` say what is wrong with it
-        if text is None or not (text.isascii() or (self._surrogates.idle and mended(text))):
+        if text is None or not (self._surrogates.idle and (text.isascii() or mended(text))):
             return None
         self.result.add_text(text)
         self.result.timing.passed(len(text), now)

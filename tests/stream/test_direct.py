@@ -4,7 +4,7 @@ import contextlib
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import typestream
@@ -52,6 +52,7 @@ def test_chunks(items):
     assert direct == by_events
 
 
+@example(["\ud83d", "\ud83d", "a"])  # half a character is held when the next text comes
 @given(st.lists(st.one_of(PIECES, PIECES.map(lambda text: text.encode("utf-8", "surrogatepass")), st.none())))
 def test_text_and_bytes(items):
     direct, by_events = both_ways(items)
