@@ -315,11 +315,6 @@ class Core:
         return self._deliver(due, now)
 
     @property
-    def source_ended(self) -> bool:
-        """Whether the source is not read any more."""
-        return self._source_ended
-
-    @property
     def read_ahead(self) -> bool:
         """Whether the source is to be read while the stream waits to show what it has."""
         return self._read_ahead

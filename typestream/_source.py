@@ -66,8 +66,8 @@ class AsyncReadable(Protocol):
         ...
 
 
-class SyncSource:
-    """Something to be read by blocking.
+class _Source:
+    """What both kinds of source keep of what they were given.
 
     Args:
         given: an iterable, a response, or a context manager that gives one.
@@ -95,12 +95,20 @@ class SyncSource:
         self.wire = False
         self.memory = memory
         self._given = given
-        self._iterator: Iterator[Any] | None = None
-        self._body: Body | None = None
         self._closers: list[Callable[[], Any]] = []
-        self._closed = self._interrupted = False
+        self._closed = False
         self._limits = limits
         self._objects = objects
+
+
+class SyncSource(_Source):
+    """Something to be read by blocking; see `_Source` for what it takes."""
+
+    def __init__(self, given: Any, **options: Any) -> None:
+        super().__init__(given, **options)
+        self._iterator: Iterator[Any] | None = None
+        self._body: Body | None = None
+        self._interrupted = False
 
     def read(self) -> Any:
         """The next item; raises StopIteration at the end."""
@@ -144,29 +152,13 @@ class SyncSource:
                 pass  # a source that fails to close has nothing more to say
 
 
-class AsyncSource:
+class AsyncSource(_Source):
     """The same for something to be awaited; `given` may be awaitable itself."""
 
-    def __init__(
-        self,
-        given: Any,
-        *,
-        decoder: Decoder | None = None,
-        memory: bool = False,
-        limits: Any = None,
-        objects: bool = False,
-    ) -> None:
-        self.name = type(given).__name__
-        self.decoder = decoder
-        self.wire = False
-        self.memory = memory
-        self._given = given
+    def __init__(self, given: Any, **options: Any) -> None:
+        super().__init__(given, **options)
         self._iterator: AsyncIterator[Any] | None = None
         self._blocking: Threaded | None = None  # an awaitable may give something that blocks
-        self._closers: list[Callable[[], Any]] = []
-        self._closed = False
-        self._limits = limits
-        self._objects = objects
 
     async def read(self) -> Any:
         """The next item; raises StopAsyncIteration at the end."""

@@ -87,7 +87,7 @@ def test_responses_give_what_the_sdk_s_final_response_holds(server, read):
     asked = {"model": MODEL, "input": "It is a truth", "max_output_tokens": 30, "stream": True}
     events, result = read(server.base_url, lambda client: client.responses.create(**asked))
     final = events[-1].raw.response
-    assert final.type if hasattr(final, "type") else final.object == "response"
+    assert final.object == "response"
     assert result.text == final.output_text
     assert result.usage is not None
     assert (result.usage.input, result.usage.output) == (final.usage.input_tokens, final.usage.output_tokens)
