@@ -1,5 +1,7 @@
 """The schedule: what is due when, whatever the policy."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 
 from typestream.events import Event, Finish, TextDelta, Usage
 from typestream.pacing import Instant, Moment, Order, Pacing, Schedule, Smooth, Steady, Typist
-from typestream.pacing._schedule import HOLD_LEAST
+from typestream.pacing._schedule import HOLD_LEAST, TICK
 from typestream.pacing._simulate import simulate
 
 
@@ -175,14 +177,38 @@ def test_what_is_undecided_waits_for_a_bounded_time_where_the_source_is_read_ahe
     assert schedule.poll(1.0) == pytest.approx(1.0 + HOLD_LEAST)  # the very first is shown soon
     assert schedule.poll(1.0 + HOLD_LEAST) == TextDelta("e")
     schedule.feed(TextDelta("e"), 2.0)
-    assert schedule.poll(2.0) == pytest.approx(2.02)  # nor is one after a silence
-    assert schedule.poll(2.02) == TextDelta("e")
+    assert schedule.poll(2.0) == pytest.approx(2 + HOLD_LEAST)  # nor is one after a silence
+    assert schedule.poll(2.0 + HOLD_LEAST) == TextDelta("e")
     schedule.feed(TextDelta("ae"), 3.0)
     assert schedule.poll(3.0) == TextDelta("a")
     schedule.feed(TextDelta("\u0301"), 3.05)
     assert schedule.poll(3.06) == pytest.approx(3.15)
     assert schedule.poll(3.15) == TextDelta("e\u0301")
     assert schedule.poll(3.15) is None
+
+
+@pytest.mark.parametrize("per", ["grapheme", "word", "sentence"])
+@pytest.mark.parametrize(
+    "policy", [Smooth, partial(Typist, 240, 1, catch_up=True), partial(Typist, 6000, 1, catch_up=True)]
+)
+def test_half_a_piece_is_held_for_a_fifth_of_a_second_at_most(policy: Callable[..., Pacing], per: str) -> None:
+    shown = simulate([(0.0, "Half a wo"), (9.0, "rd.")], policy(per=per))
+    before = [(at, text) for at, text in shown if at < 9]
+    assert "".join(text for _, text in before) == "Half a wo"
+    assert before[-1][0] <= simulate([(0.0, "Half a wo")], policy(per=per))[-1][0] + 0.2 + TICK
+
+
+def test_a_pause_keeps_a_pace_by_chance_as_it_was() -> None:
+    def shown(pause: float) -> list[float]:
+        schedule = Schedule(Typist(60, seed=3))
+        schedule.feed(TextDelta("abcdefgh"), 0.0)
+        schedule.end(0.0)
+        times = [at for at, _ in drain(schedule, 0.0, until=0.35)]
+        if pause:
+            schedule.shift(pause)
+        return times + [at - pause for at, _ in drain(schedule, 0.3 + pause)]
+
+    assert shown(5.0) == pytest.approx(shown(0.0))
 
 
 def test_what_is_undecided_waits_for_the_next_delta_where_it_is_not() -> None:

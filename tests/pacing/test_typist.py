@@ -5,7 +5,8 @@ from statistics import mean, median, pstdev
 
 import pytest
 
-from typestream.pacing import Pause, Typist
+from typestream.events import TextDelta
+from typestream.pacing import Pause, Schedule, Typist
 from typestream.pacing._simulate import simulate
 
 PROSE = (
@@ -59,6 +60,23 @@ def test_the_same_seed_gives_the_same_schedule() -> None:
     assert one == same
     assert one != other
     assert simulate([(0.0, PROSE[:300])], Typist(240)) != simulate([(0.0, PROSE[:300])], Typist(240))
+
+
+def test_the_schedule_depends_neither_on_the_cut_nor_on_when_the_source_ends() -> None:
+    text = PROSE[:200]
+    whole = simulate([(0.0, text)], Typist(240, 7))
+    assert simulate([(0.0, text)], Typist(240, 7), end=5.0) == whole
+    assert simulate([(0.0, text[i : i + 7]) for i in range(0, 200, 7)], Typist(240, 7)) == whole
+    schedule, shown, now = Schedule(Typist(240, 7)), [], 0.0
+    schedule.feed(TextDelta(text), now)
+    while (due := schedule.poll(now)) is not None:  # it ends while a piece is waited for, whose time is known
+        if isinstance(due, TextDelta):
+            shown.append((now, due.text))
+            continue
+        if len(shown) == 100:
+            schedule.end((now + due) / 2)
+        now = due
+    assert shown == whole
 
 
 def test_it_catches_up_only_if_told_to() -> None:

@@ -8,6 +8,7 @@ import pytest
 import typestream
 from tests.stream.runtimes import each_runtime, play
 from typestream import StreamClosed, pacing
+from typestream.pacing._schedule import HOLD_LEAST
 
 WORD = [(0.0, "abcdef")]
 TENTH = pacing.Steady(10)
@@ -116,7 +117,7 @@ def test_close_elsewhere_in_a_blocked_read_ends_it_with_an_error(runtime, policy
         return trace, type(error), ended, source.closed, error.result.text, type(again)
 
     # read ahead, the first letter is held for a moment: more could belong to it
-    first = 0.0 if policy is None else 0.02
+    first = 0.0 if policy is None else HOLD_LEAST
     assert play(runtime, scenario) == ([(first, "a")], StreamClosed, 1.0, True, "a", StreamClosed)
 
 

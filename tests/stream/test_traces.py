@@ -4,9 +4,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import typestream
 from tests.stream.runtimes import RUNTIMES, play
 from typestream import pacing
 from typestream.testing import simulate
+
+
+class Crowded(pacing.Pacing):
+    """Slower where more is known to wait, and faster once the source is known to have ended."""
+
+    def delay(self, piece, moment):
+        return (0.0237 if moment.ended else 0.0417) * len(moment.arrivals) ** 0.5
+
 
 # rates that make no piece due at the very moment at which another arrives: who is first then is nobody's promise
 POLICIES = [
@@ -18,6 +27,9 @@ POLICIES = [
     pacing.Steady(2.717, per="delta"),
     pacing.Steady(41.17) + pacing.Pause(seconds=0.3117),
     pacing.Typist(wpm=937, seed=3),
+    pacing.Typist(wpm=3111, seed=5, catch_up=True),
+    pacing.Typist(wpm=411, seed=7, per="word") + pacing.Pause(",", 0.2113),
+    Crowded(),
     pacing.Smooth(),
     pacing.Smooth(max_lag=0.2, tail=0.1),
 ]
@@ -25,10 +37,6 @@ POLICIES = [
 
 def simulated(items, policy):
     """The same without an event loop or a thread."""
-    if isinstance(policy, pacing.Instant):
-        return [(round(at, 6), text) for at, text in items]
-    if isinstance(policy, pacing.Typist):  # types what it has seen, and a stream without read-ahead sees less
-        return traced("sync", items, policy)[0]
     return [(round(at, 6), text) for at, text in simulate(items, policy)]
 
 
@@ -62,6 +70,8 @@ SCRIPT = [
     (0.3629, " are"),
     (1.7013, " you?\nFine"),
     (1.7117, " 👩‍👩‍👧 thanks."),
+    (1.7128, " And "),
+    (1.7139, "you?"),
 ]
 
 
@@ -73,6 +83,20 @@ def test_a_script_gives_one_trace_everywhere(policy):
         trace, ended = traced(runtime, SCRIPT, policy)
         assert_same(trace, expected)
         assert ended >= trace[-1][0]
+
+
+@pytest.mark.parametrize("speed", [0.5, 1.0, 3.0])
+def test_a_recording_gives_one_trace_everywhere(speed):
+    arrivals = [(at - SCRIPT[0][0], text) for at, text in SCRIPT]
+    recording = typestream.Recording([(at, typestream.TextDelta(text)) for at, text in arrivals], "complete", 2.0)
+    expected = simulate(arrivals, pacing.AsRecorded(speed))
+
+    async def scenario(kit):
+        stream = typestream.replay(recording).paced(pacing.AsRecorded(speed))
+        return await kit.read(stream.as_async() if kit.asynchronous else stream)
+
+    for runtime in RUNTIMES:
+        assert_same(play(runtime, scenario), expected)
 
 
 @st.composite

@@ -7,10 +7,12 @@ a stream runs lives in the `Pace` that `start()` makes, one per stream.
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf
 from typing import Literal, Protocol, TypeAlias
 
-__all__ = ("Moment", "Pace", "Pacing", "Per", "Segmenter")
+__all__ = ("HOLD", "Moment", "Pace", "Pacing", "Per", "Segmenter")
+
+HOLD = 0.2
+"""Seconds that the undecided end of the text may wait, where nothing else is said."""
 
 
 class Segmenter(Protocol):
@@ -87,7 +89,7 @@ class Pacing:
     seed: int | None = None
     read_ahead: bool = False
     adaptive: bool = False
-    hold: float = inf
+    hold: float = HOLD
 
     def delay(self, piece: str, moment: Moment) -> float:
         """How many seconds after the previous piece was due `piece` is due; never negative. The first piece is due

@@ -22,7 +22,7 @@ Order = Literal["barrier", "flush"]
 TICK = 0.003
 """The least time between two emissions, seconds; above some 300 pieces a second nobody sees a difference."""
 
-HOLD_LEAST = 0.02
+HOLD_LEAST = 0.015
 """Seconds that a grapheme may wait for what could still belong to it, even where nothing has been shown for long."""
 
 FREEZE = 0.2
@@ -88,7 +88,8 @@ class Schedule:
         self._flush_cutters()
         self._moment.ended = True
         self._pace.ended(self._at(now))
-        self._reconsider()
+        if self._adaptive:
+            self._reconsider()
 
     def skip(self) -> None:
         """Everything is due at once from now on."""
@@ -103,8 +104,11 @@ class Schedule:
         self._last_due += seconds
         if self._start is not None:
             self._start += seconds
-        self._head_due = None
-        self._resumed = self._adaptive
+        if self._adaptive:
+            self._head_due = None
+            self._resumed = True
+        elif self._head_due is not None:
+            self._head_due += seconds
 
     def change(self, policy: Pacing, now: float) -> None:
         """Go on with another policy; pieces that wait already stay as they were cut."""

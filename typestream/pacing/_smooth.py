@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from math import exp, inf, sqrt
 
 from typestream.pacing._policies import check
-from typestream.pacing._policy import Moment, Pace, Pacing
+from typestream.pacing._policy import HOLD, Moment, Pace, Pacing
 from typestream.pacing._schedule import TICK
 from typestream.pacing._segment import check_per
 
@@ -24,9 +24,6 @@ SLOWEST = 1 / 0.19
 
 FASTEST = 1e4
 """Pieces a second; what is faster counts no more than that towards the mean."""
-
-HOLD = 0.2
-"""Seconds that the undecided end of the text may wait, where `max_lag` allows it."""
 
 # Chosen by random search over generated traces of several kinds and many seeds; `python -m tests.benchmarks.pacing`
 # shows what they give. None is critical: a fifth more or less moves the figures by a few hundredths at most.

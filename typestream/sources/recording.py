@@ -12,6 +12,7 @@ from typing import IO, Any
 
 from typestream._json import event_from_dict, event_to_dict
 from typestream.events import Event
+from typestream.pacing._recorded import recorded_at
 
 __all__ = ("Recorder", "Recording")
 
@@ -71,6 +72,13 @@ class Recording:
         self.events = events
         self.end = end
         self.ended = ended
+
+    def timed(self) -> list[Event]:
+        """The events, each with the line that says when it came as its `raw`."""
+        return [
+            event if recorded_at(event) == at else replace(event, raw={"t": at, "event": event_to_dict(event)})
+            for at, event in self.events
+        ]
 
     @classmethod
     def load(cls, source: "str | os.PathLike[str] | IO[str]") -> "Recording":
