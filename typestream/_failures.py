@@ -1,5 +1,7 @@
 """Other people's exceptions, as ours: by their names and modules, since no SDK is imported here."""
 
+from collections.abc import Iterator
+from types import FrameType
 from typing import Any
 
 from typestream.errors import (
@@ -11,7 +13,7 @@ from typestream.errors import (
     StreamServerError,
 )
 
-__all__ = ("failure",)
+__all__ = ("failure", "refusal", "refused")
 
 _HTTP = frozenset({"httpx", "httpx2", "httpcore", "httpcore2", "h11", "h2", "requests", "urllib3", "aiohttp"})
 _SDK = frozenset({"openai", "anthropic", "groq", "mistralai", "together", "cerebras"})
@@ -39,6 +41,8 @@ def _failure(exc: BaseException, wire: bool) -> StreamError:
     of_sdk, of_http = bool(homes & _SDK), bool(homes & _HTTP)
     if of_sdk and "APIStatusError" in names:
         return _server(exc, getattr(exc, "status_code", None))
+    if of_http and (server := refusal(exc)) is not None:
+        return server
     if (of_sdk or of_http) and names & {"APITimeoutError", "TimeoutException", "Timeout", "ReadTimeoutError"}:
         return StallTimeout(f"The source's own timeout ran out ({said}).", kind="between")
     if (of_sdk or of_http) and "UnsupportedProtocol" in names:
@@ -52,6 +56,44 @@ def _failure(exc: BaseException, wire: bool) -> StreamError:
     if of_http or (wire and isinstance(exc, (OSError, EOFError, RuntimeError))):
         return StreamConnectionError(f"The connection broke: {said}.")
     return SourceError(f"The source raised {said}.")
+
+
+def refusal(exc: BaseException) -> StreamServerError | None:
+    """The error status that was being looked into when `exc` was raised, or None.
+
+    An SDK reads the body of an error status to its end before it says what the status was. Where that reading fails, or
+    is given up, what is raised is of the reading; the answer it is of is in the frames that the exception went through.
+    """
+    found = next(filter(None, map(refused, _frames(exc))), None)
+    if found is None:
+        return None
+    why = f" ({type(exc).__name__}: {exc})" if isinstance(exc, Exception) else " in time"
+    text = f"The server answered with status {found.status_code}; the rest of its answer did not come{why}."
+    return StreamServerError(text, status=found.status_code)
+
+
+def refused(frame: FrameType) -> Any:
+    """The HTTP response with an error status that a frame of an SDK or HTTP library deals with, or None."""
+    if frame.f_globals.get("__name__", "").partition(".")[0] not in _HTTP | _SDK:
+        return None
+    for name in ("self", "response"):
+        value = frame.f_locals.get(name)
+        status = getattr(value, "status_code", None)
+        if isinstance(status, int) and status >= 400 and hasattr(value, "headers") and hasattr(value, "is_closed"):
+            return value
+    return None
+
+
+def _frames(exc: BaseException) -> Iterator[FrameType]:
+    seen: set[int] = set()
+    within: BaseException | None = exc
+    while within is not None and id(within) not in seen:
+        seen.add(id(within))
+        trace = within.__traceback__
+        while trace is not None:
+            yield trace.tb_frame
+            trace = trace.tb_next
+        within = within.__cause__ or within.__context__
 
 
 def _server(exc: Any, status: int | None) -> StreamServerError:

@@ -1,0 +1,175 @@
+"""The call that makes a source, and gives nothing before the server has answered.
+
+Rules: it runs where the caller runs it. It is ended where it has taken too long, and where an error status comes with a
+body that does not end, which SDKs read to its end. They give nothing to hold on to before they have: the response, and
+the connection that a blocking call waits for, are found in the call's own frames.
+"""
+
+import socket
+import sys
+import threading
+import time
+from collections.abc import Awaitable, Callable, Generator, Iterator
+from functools import partial
+from inspect import iscoroutine
+from math import inf
+from types import FrameType
+from typing import Any, Final
+
+from typestream._failures import failure, refusal, refused
+from typestream._stall import Timeout
+from typestream.errors import StallTimeout, StreamConnectionError, StreamServerError
+from typestream.result import Result
+
+__all__ = ("Awaited", "call", "watched")
+
+BODY: Final = 64 * 1024
+"""So many bytes of an error are enough."""
+
+_LOOK: Final = 0.05  # seconds between two looks
+_TRANSPORTS: Final = frozenset({"httpcore", "httpcore2"})
+
+
+def call(make: Callable[[], Any], clocks: Timeout | None) -> Any:
+    """What a callable returns.
+
+    Raises:
+        StreamError: whatever it raised, as ours; its own exception is the `__cause__`.
+    """
+    watch = _Watch(clocks)
+    try:
+        return watch.around(make)
+    except Exception as exc:
+        error = failure(exc, wire=False)
+        if watch.late is not None and isinstance(error, (StreamConnectionError, StallTimeout)):
+            error = watch.late
+        error.result = Result()
+        raise error from exc
+
+
+def watched(make: Callable[[], Any]) -> Any:
+    """The same; what it raises is raised."""
+    return _Watch(None).around(make)
+
+
+class _Watch:
+    """Looks on while a callable runs.
+
+    Args:
+        clocks: `first` and `total` count.
+
+    Attributes:
+        late: the error for having waited too long.
+    """
+
+    def __init__(self, clocks: Timeout | None) -> None:
+        first, total = (clocks.first or inf, clocks.total or inf) if clocks is not None else (inf, inf)
+        self.late: StallTimeout | None = None
+        self._kind: Any = "first" if first <= total else "total"
+        self._patience = min(first, total)
+        self._thread = threading.get_ident()
+        self._done = threading.Event()
+
+    def around(self, make: Callable[[], Any]) -> Any:
+        watcher = threading.Thread(target=self._watch, name="typestream-call", daemon=True)
+        watcher.start()
+        try:
+            return make()
+        finally:
+            self._done.set()
+            watcher.join()
+
+    def _watch(self) -> None:
+        deadline = time.monotonic() + self._patience
+        while not self._done.wait(_LOOK if self.late else max(0.0, min(_LOOK, deadline - time.monotonic()))):
+            if time.monotonic() >= deadline:
+                text = f"Waited {self._patience:g} s and nothing came."
+                self.late = self.late or StallTimeout(text, kind=self._kind)
+            elif not self._is_flooded():
+                continue
+            for connection in filter(None, map(_connection, self._stack())):
+                _shutdown(connection)
+                break
+
+    def _is_flooded(self) -> bool:
+        return _flooding(self._stack()) is not None
+
+    def _stack(self) -> Iterator[FrameType]:
+        frame = sys._current_frames().get(self._thread)
+        while frame is not None:
+            yield frame
+            frame = frame.f_back
+
+
+class Awaited:
+    """A call to be awaited, looked on whenever it has waited for something.
+
+    Args:
+        given: the call.
+
+    Attributes:
+        refused: the error status that it was looking into when it was cancelled.
+    """
+
+    def __init__(self, given: Awaitable[Any]) -> None:
+        self.refused: StreamServerError | None = None
+        self._given = given
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        try:
+            return (yield from self._steps() if iscoroutine(self._given) else self._given.__await__())
+        except Exception:
+            raise
+        except BaseException as exc:  # cancelled
+            self.refused = refusal(exc)
+            raise
+
+    def _steps(self) -> Generator[Any, Any, Any]:
+        call: Any = self._given
+        step: Callable[[], Any] = partial(call.send, None)
+        while True:
+            try:
+                waits = step()
+            except StopIteration as end:
+                return end.value
+            try:
+                step = partial(call.send, (yield waits))
+            except GeneratorExit:
+                call.close()
+                raise
+            except BaseException as exc:
+                step = partial(call.throw, exc)
+            else:
+                flooding = _flooding(_suspended(call))
+                if flooding is not None:
+                    status = flooding.status_code
+                    text = f"The server answered with status {status}, and more than {BODY:,} bytes to say why."
+                    step = partial(call.throw, StreamServerError(text, status=status))
+
+
+def _suspended(call: Any) -> Iterator[FrameType]:
+    """The frames of a coroutine that waits, as far as it consists of coroutines."""
+    while (frame := getattr(call, "cr_frame", None)) is not None:
+        yield frame
+        call = call.cr_await
+
+
+def _flooding(frames: Iterator[FrameType]) -> Any:
+    """The response with an error status of which too much has come, or None."""
+    return next((each for each in map(refused, frames) if getattr(each, "num_bytes_downloaded", 0) > BODY), None)
+
+
+def _connection(frame: FrameType) -> Any:
+    """The socket that a frame of an HTTP transport works on, or None."""
+    if frame.f_globals.get("__name__", "").partition(".")[0] not in _TRANSPORTS:
+        return None
+    stream: Any = frame.f_locals.get("self")
+    found = stream.get_extra_info("socket") if hasattr(stream, "get_extra_info") else None
+    return found if isinstance(found, socket.socket) and found.fileno() >= 0 else None
+
+
+def _shutdown(connection: socket.socket) -> None:
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass  # closed already
