@@ -7,8 +7,9 @@ Rules: what was passed is what gets closed, never only an iterator of it; where 
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
+from typestream._calls import Awaited
 from typestream.decode import Decoder
-from typestream.errors import StreamClosed
+from typestream.errors import StreamClosed, StreamServerError
 from typestream.sources.http import Body, async_body, sync_body
 
 if TYPE_CHECKING:
@@ -159,6 +160,12 @@ class AsyncSource(_Source):
         super().__init__(given, **options)
         self._iterator: AsyncIterator[Any] | None = None
         self._blocking: Threaded | None = None  # an awaitable may give something that blocks
+        self._call: Awaited | None = None
+
+    @property
+    def refused(self) -> StreamServerError | None:
+        """The error status that the call behind `given` was looking into when it was cancelled."""
+        return None if self._call is None else self._call.refused
 
     async def read(self) -> Any:
         """The next item; raises StopAsyncIteration at the end."""
@@ -171,7 +178,8 @@ class AsyncSource(_Source):
 
     async def _open(self, given: Any) -> AsyncIterator[Any]:
         if hasattr(given, "__await__") and not hasattr(given, "__aiter__"):
-            return await self._open(await given)
+            self._call = Awaited(given)
+            return await self._open(await self._call)
         body = None if self._objects else async_body(given, self._limits)
         if body is not None:
             self.decoder, self.wire = body.decoder, True

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, TypeVar
 
+from typestream._calls import Awaited, watched
 from typestream._core import Core
 from typestream._open import _is_async, _is_maker
 from typestream._source import AsyncSource, SyncSource
@@ -39,7 +40,7 @@ def wrap(sdk_stream: _T, policy: Pacing | None = None) -> _T:
         UnsupportedSource: it cannot be iterated.
         Exception: while iterating, whatever `sdk_stream` itself raises, unchanged.
     """
-    given: Any = sdk_stream() if _is_maker(sdk_stream) else sdk_stream  # type: ignore[operator]
+    given: Any = watched(sdk_stream) if _is_maker(sdk_stream) else sdk_stream  # type: ignore[arg-type]
     chosen = Smooth() if policy is None else policy
     if _is_async(given):
         return _AsyncWrapped(given, chosen)  # type: ignore[return-value]
@@ -237,7 +238,7 @@ class _AsyncWrapped(_Stand, AsyncIterator[Any]):
 
     async def _settle(self) -> "_AsyncWrapped":
         if hasattr(self._given, "__await__"):
-            return _AsyncWrapped(await self._given, self._policy)
+            return _AsyncWrapped(await Awaited(self._given), self._policy)
         return self
 
     async def __aenter__(self) -> Any:
