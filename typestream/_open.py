@@ -7,8 +7,8 @@ from functools import partial
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias, overload
 
+from typestream._calls import call
 from typestream._core import Core, Require
-from typestream._failures import failure
 from typestream._source import AsyncSource, SyncSource
 from typestream._stall import Timeout
 from typestream._sync import TokenStream
@@ -77,7 +77,8 @@ def stream(
             response, any HTTP response with `iter_bytes` or `aiter_bytes`, an iterable or async iterable of str,
             bytes, dicts, SDK objects or typestream events, an awaitable of any of these, or a callable without
             arguments that returns one; it is called at once.
-        timeout: the stall clocks: seconds to wait for the first piece and between two, or a `Timeout`.
+        timeout: the stall clocks: seconds to wait for the first piece and between two, or a `Timeout`. `first` and
+            `total` count for a callable, too, while it waits for the server.
         limits: how much may be read from the wire; see `Limits`.
         require: what must have been seen for the end of the source to be the end of the answer: `"terminal"`, any
             marker that says so; `"finish_reason"`, a finish reason; None, nothing.
@@ -98,9 +99,9 @@ def stream(
         raise ValueError(f'require must be "terminal", "finish_reason" or None, not {require!r}.')
     clocks = Timeout.of(timeout)
     if retries:
-        return _retried(source, retries, lambda: stream(source, limits=limits, require=require), clocks)
+        return _retried(source, retries, lambda: stream(source, timeout=clocks, limits=limits, require=require), clocks)
     if _is_maker(source):
-        source = _call(source)
+        source = call(source, clocks)
     if hasattr(source, "_core"):
         made = source
     elif _is_async(source):
@@ -176,7 +177,7 @@ def first_of(
         raise TypeError(
             "first_of() takes one or more callables that make a source, such as lambda: client.….create(…)."
         )
-    opens = [partial(stream, maker, limits=limits, require=require) for maker in makers]
+    opens = [partial(stream, maker, timeout=timeout, limits=limits, require=require) for maker in makers]
     return _timed(attempts(opens, lambda error: True), Timeout.of(timeout))
 
 
@@ -322,15 +323,6 @@ def _is_maker(source: Any) -> bool:
     return callable(source) and not any(
         hasattr(source, name) for name in ("__iter__", "__aiter__", "__await__", "__enter__", "__aenter__")
     )
-
-
-def _call(make: Callable[[], Any]) -> Any:
-    try:
-        return make()
-    except Exception as exc:
-        error = failure(exc, wire=False)
-        error.result = Result()
-        raise error from exc
 
 
 def _is_async(source: Any) -> bool:
