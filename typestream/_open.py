@@ -17,9 +17,8 @@ from typestream.decode._limits import Limits
 from typestream.decode.text import EventDecoder, TextDecoder
 from typestream.errors import UnsupportedSource
 from typestream.result import Result
-from typestream.sources.generate import AsyncLoop, IdState, Loop, TextState
+from typestream.sources.generate import AsyncLoop, IdState, Loop, Stop, TextState
 from typestream.sources.recording import Recording
-from typestream.transforms import StopAt
 
 if TYPE_CHECKING:
     from typestream._async import AsyncTokenStream
@@ -216,7 +215,7 @@ def generate(
     prompt: str = "",
     *,
     max_tokens: int | None = None,
-    stop: str | Iterable[str] = (),
+    stop: str | Iterable[str] | None = None,
     context: int | None = None,
     keep: int = 0,
 ) -> "AsyncTokenStream": ...
@@ -226,7 +225,7 @@ def generate(
     prompt: str = "",
     *,
     max_tokens: int | None = None,
-    stop: str | Iterable[str] = (),
+    stop: str | Iterable[str] | None = None,
     context: int | None = None,
     keep: int = 0,
 ) -> TokenStream: ...
@@ -237,7 +236,7 @@ def generate(
     *,
     decode: Any,
     max_tokens: int | None = None,
-    stop: str | Iterable[str] = (),
+    stop: str | Iterable[str] | None = None,
     context: int | None = None,
     keep: int = 0,
 ) -> "AsyncTokenStream": ...
@@ -248,7 +247,7 @@ def generate(
     *,
     decode: Any,
     max_tokens: int | None = None,
-    stop: str | Iterable[str] = (),
+    stop: str | Iterable[str] | None = None,
     context: int | None = None,
     keep: int = 0,
 ) -> TokenStream: ...
@@ -258,7 +257,7 @@ def generate(
     *,
     decode: Any = None,
     max_tokens: int | None = None,
-    stop: str | Iterable[str] = (),
+    stop: str | Iterable[str] | None = None,
     context: int | None = None,
     keep: int = 0,
 ) -> Any:
@@ -292,7 +291,7 @@ def generate(
         raise ValueError(f"generate(keep) must be less than the context of {context}, not {keep}.")
     given = (prompt, max_tokens, context, keep)
     state = TextState(*given) if decode is None else IdState(*given, decode)
-    stops = (stop,) if isinstance(stop, str) else tuple(stop)
+    stops = (stop,) if isinstance(stop, str) else tuple(stop or ())
     made: Any
     if iscoroutinefunction(step) or iscoroutinefunction(vars(type(step)).get("__call__")):
         from typestream._async import AsyncTokenStream
@@ -300,7 +299,7 @@ def generate(
         made = AsyncTokenStream(Core(), AsyncSource(AsyncLoop(step, state), decoder=EventDecoder()))
     else:
         made = TokenStream(Core(), SyncSource(Loop(step, state), decoder=EventDecoder()))
-    return made.through(StopAt(*stops)) if stops else made
+    return made.through(Stop(state, *stops)) if stops else made
 
 
 class _Replayed(EventDecoder):

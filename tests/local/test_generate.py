@@ -1,5 +1,7 @@
 """The autoregressive loop: what a step sees, when it ends, and what becomes of a step that fails."""
 
+import functools
+import threading
 from typing import Any
 
 import anyio
@@ -8,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import typestream
+from tests.local.conftest import until
 from typestream import Finish, TextDelta, Usage
 
 RUNTIMES = ("sync", "asyncio", "trio")
@@ -96,6 +99,58 @@ def test_no_step_is_taken_after_a_stop_string(runtime):
     assert (result.text, len(step.seen)) == ("a", 3)
 
 
+@pytest.mark.parametrize("pieces", [[65, 66, 10, 10, 67], [65, 66, 10]])
+def test_what_was_used_is_known_at_a_stop_string_too(runtime, pieces):
+    step = Step(*pieces)
+    result = collected(runtime, step, [1, 2], decode=bytes, stop=["\n\n", "\n!"])
+    stopped = len(pieces) > 3
+    assert (result.text, result.finish_reason) == ("AB" if stopped else "AB\n", "stop")
+    assert result.usage == (Usage(2, 4, 6) if stopped else Usage(2, 3, 5))
+    assert len(step.seen) == 4
+
+
+def test_no_stop_strings(runtime):
+    for stop in (None, [], ()):
+        assert collected(runtime, Step("a"), stop=stop).text == "a"
+
+
+class Silent:
+    """Gives nothing, for ever; counts."""
+
+    def __init__(self, called: Any) -> None:
+        self.called = called
+
+    def __call__(self, context: str) -> str:
+        self.called()
+        return ""
+
+
+@pytest.mark.parametrize("awaited", [False, True])
+@pytest.mark.parametrize("loop", ["asyncio", "trio"])
+def test_a_step_that_says_nothing_for_ever_can_be_left(loop, awaited):
+    silent = Silent(lambda: None)
+
+    async def step(context: str) -> str:
+        return silent(context)
+
+    async def main() -> bool:
+        async with typestream.generate(step if awaited else silent).as_async() as stream:
+            with anyio.move_on_after(0.02) as scope:
+                await anext(stream)
+        return scope.cancelled_caught
+
+    assert anyio.run(main, backend=loop)
+    assert until(lambda: not [each for each in threading.enumerate() if each.name == "typestream"])
+
+
+def test_a_step_that_says_nothing_for_ever_can_be_stopped():
+    stream = typestream.generate(Silent(lambda: stream.stop()))
+    assert stream.collect().text == ""
+    with pytest.raises(typestream.StallTimeout):
+        typestream.generate(Silent(lambda: None)).timeout(first=0.02).collect()
+    assert until(lambda: not [each for each in threading.enumerate() if each.name == "typestream"])
+
+
 def test_a_step_that_raises(runtime):
     with pytest.raises(typestream.SourceError) as caught:
         collected(runtime, Step("a", "b", KeyError("weights")))
@@ -121,6 +176,33 @@ def test_a_step_that_gives_no_text(runtime, piece):
     with pytest.raises(typestream.SourceError, match=f"str or None, not .*{type(piece).__name__}") as caught:
         collected(runtime, Step("a", piece))
     assert caught.value.result.text == "a"
+
+
+@pytest.mark.parametrize("error", [StopIteration, StopAsyncIteration])
+def test_running_out_is_no_end(runtime, error):
+    """`next()` of something that has ended, in a step: an error, not half an answer that looks whole."""
+    with pytest.raises(typestream.SourceError) as caught:
+        collected(runtime, Step("a", error()))
+    assert caught.value.result.text == "a"
+    assert caught.value.result.completion == "incomplete"
+
+
+def test_a_lambda_that_gives_a_coroutine():
+    async def step(text: str) -> str:
+        return "a"
+
+    with pytest.raises(typestream.SourceError, match="coroutine function"):
+        typestream.generate(lambda text: step(text)).collect()  # type: ignore[arg-type, return-value]
+    assert typestream.generate(functools.partial(step), max_tokens=2).as_sync().collect().text == "aa"
+
+
+@pytest.mark.parametrize("options", [{}, {"decode": bytes}])
+def test_a_step_that_yields(options):
+    def step(text: Any) -> Any:
+        yield "a"
+
+    with pytest.raises(typestream.SourceError, match="not generator"):
+        typestream.generate(step, **options).collect()
 
 
 def test_ids_with_a_decode(runtime):

@@ -6,12 +6,14 @@ raises ends the stream, and what was said before stays said.
 
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any, SupportsIndex
+from operator import index
+from typing import Any
 
 from typestream.events import Event, Finish, TextDelta, Usage
 from typestream.sources.tokens import Detokenizer
+from typestream.transforms import StopAt
 
-__all__ = ("AsyncLoop", "IdState", "Loop", "TextState")
+__all__ = ("AsyncLoop", "IdState", "Loop", "Stop", "TextState")
 
 
 class _State:
@@ -55,9 +57,13 @@ class _State:
         if text:
             self.ready.append(TextDelta(text))
 
+    def usage(self) -> list[Event]:
+        """What is known of it."""
+        return []
+
     def _finish(self, reason: str) -> None:
         self.finished = True
-        self.ready.append(Finish(reason))
+        self.ready += [*self.usage(), Finish(reason)]
 
 
 class TextState(_State):
@@ -70,7 +76,7 @@ class TextState(_State):
 
     def _read(self, given: Any) -> tuple[str, Any]:
         if not isinstance(given, str):
-            raise TypeError(f"step(context) must return a str or None, not {_named(given)}.")
+            raise TypeError(f"step(context) must return a str or None, not {_refused(given)}.")
         return given, given
 
 
@@ -86,49 +92,91 @@ class IdState(_State):
         super().__init__(ids, max_tokens, context, keep)
 
     def _read(self, given: Any) -> tuple[str, Any]:
-        if not isinstance(given, SupportsIndex):
-            raise TypeError(f"step(context) must return a token id, a whole number, or None, not {_named(given)}.")
+        try:
+            token = index(given)
+        except TypeError:
+            wanted = "a token id, a whole number, or None"
+            raise TypeError(f"step(context) must return {wanted}, not {_refused(given)}.") from None
         self._output += 1
-        return self._detokenizer.feed(given), [given.__index__()]
+        return self._detokenizer.feed(token), [token]
+
+    def usage(self) -> list[Event]:
+        return [Usage(self._input, self._output, self._input + self._output)]
 
     def _finish(self, reason: str) -> None:
         self._say(self._detokenizer.flush())
-        self.ready.append(Usage(self._input, self._output, self._input + self._output))
         super()._finish(reason)
 
 
-class Loop(Iterator[Event]):
-    """Calls `step` until it gives None or no more steps are allowed."""
+class Stop(StopAt):
+    """Ends the loop at one of its stop strings; what was used is known here, although it is not read to its end."""
+
+    def __init__(self, state: _State, *strings: str) -> None:
+        super().__init__(*strings)
+        self._state = state
+
+    def passed(self, event: Event) -> list[Event]:
+        early = type(event) is Finish and not self._state.finished
+        return [*self._state.usage(), event] if early else [event]
+
+
+class Loop(Iterator[Event | None]):
+    """Calls `step` until it gives None or no more steps are allowed. Each item is one step's event, or None where it
+    gave no text, so that whoever reads can leave a step that gives none for ever."""
 
     def __init__(self, step: Callable[[Any], Any], state: _State) -> None:
         self._step = step
         self._state = state
 
-    def __next__(self) -> Event:
+    def __next__(self) -> Event | None:
         state = self._state
-        while not state.ready:
+        if not state.ready:
             if state.finished:
                 raise StopIteration
             if not state.over():
-                state.take(self._step(state.seen()))
-        return state.ready.popleft()
+                try:
+                    given = self._step(state.seen())
+                except StopIteration as exc:
+                    raise _unended(exc) from exc
+                state.take(given)
+        return state.ready.popleft() if state.ready else None
 
 
-class AsyncLoop(AsyncIterator[Event]):
+class AsyncLoop(AsyncIterator[Event | None]):
     """The same with a `step` to be awaited."""
 
     def __init__(self, step: Callable[[Any], Awaitable[Any]], state: _State) -> None:
         self._step = step
         self._state = state
 
-    async def __anext__(self) -> Event:
+    async def __anext__(self) -> Event | None:
         state = self._state
-        while not state.ready:
+        if not state.ready:
             if state.finished:
                 raise StopAsyncIteration
             if not state.over():
-                state.take(await self._step(state.seen()))
-        return state.ready.popleft()
+                try:
+                    given = await self._step(state.seen())
+                except StopAsyncIteration as exc:
+                    raise _unended(exc) from exc
+                state.take(given)
+        if state.ready:
+            return state.ready.popleft()
+        from typestream import _aio
+
+        await _aio.checkpoint()  # the step may wait for nothing
+        return None
+
+
+def _unended(exc: Exception) -> RuntimeError:
+    return RuntimeError(f"step(context) raised {type(exc).__name__}; at the end of the answer it returns None.")
+
+
+def _refused(thing: object) -> str:
+    if hasattr(thing, "__await__") and hasattr(thing, "close"):
+        thing.close()
+        return f"{_named(thing)}; what is awaited has to be a coroutine function, which a lambda is not"
+    return _named(thing)
 
 
 def _named(thing: object) -> str:

@@ -5,24 +5,29 @@ its last byte is there, never half of it; the work is linear in the tokens, sinc
 
 Ids are decoded together with those before them, as a tokenizer may treat the first token of a text differently (a
 leading space that it drops). U+FFFD at the end stands for a character that is not whole yet, or for bytes that are
-none: it is held back until what follows has told which.
+none: it is held back until what follows has told which. So is a space that a tokenizer may yet clean up.
 """
 
 import codecs
+import re
 from collections.abc import Iterable
+from operator import index
 from typing import Any, Final, SupportsIndex
 
 __all__ = ("Detokenizer",)
 
 HELD: Final = 3
-"""Characters held back at most: of a character of four bytes, three can be missing company, and a tokenizer with byte
-tokens decodes each of them to a U+FFFD of its own."""
+"""How many bytes of a character can wait for the last."""
 
 WINDOW: Final = 16
 """How many ids are decoded again with each new one, about."""
 
 LIMIT: Final = 64
 """The same where the text never comes to a whole character."""
+
+_UNCLEAN = re.compile(r"(?: [ 'nvr]{0,2}|')\Z")
+"""What the `clean_up_tokenization` of transformers may yet take a space out of, which it does before `.?!,`, `n't`,
+`'m`, `'s`, `'ve` and `'re`, and around `'`."""
 
 
 class Detokenizer:
@@ -43,6 +48,8 @@ class Detokenizer:
             raise TypeError(f"A Detokenizer takes a tokenizer or a callable that decodes a list of ids, not {kind}.")
         self._call: Any = call
         self._options = options
+        cleans = options.get("clean_up_tokenization_spaces")
+        self._cleans = bool(getattr(decode, "clean_up_tokenization_spaces", False) if cleans is None else cleans)
         self._reset()
 
     def _reset(self) -> None:
@@ -59,21 +66,21 @@ class Detokenizer:
         Raises:
             TypeError: an id is no whole number.
         """
-        new = [ids.__index__()] if isinstance(ids, SupportsIndex) else [each.__index__() for each in ids]
+        new = _listed(ids)
         text = self._decode(self._ids + new)
         if isinstance(text, bytes):
             return self._utf8.decode(text)  # of the new ids alone: no others are kept
-        if text == self._text and self._ids and not self._decode(new):
+        if text == self._text and (text or len(self._ids) >= LIMIT) and not self._decode(new):
             return ""  # a special token that is not shown
         self._ids += new
         self._text = text
-        settled = len(text) - _open(text)
+        settled = len(text) - self._open(text)
         piece = text[self._shown : settled]
         self._shown = max(self._shown, settled)
         if settled == len(text):
             self._forget()
         elif len(self._ids) >= self._limit:
-            self._limit = LIMIT if self._cut() else 2 * self._limit
+            piece += self._cut()
         return piece
 
     def flush(self) -> str:
@@ -86,28 +93,39 @@ class Detokenizer:
         text: str | bytes = self._call(ids, **self._options)
         return text
 
+    def _open(self, text: str) -> int:
+        """How many characters at the end may still change. A tokenizer with byte tokens makes U+FFFD of a whole run of
+        them, of characters that were shown, too, while the last is not whole."""
+        unclean = _UNCLEAN.search(text) if self._cleans else None
+        return len(unclean[0]) if unclean else len(text) - len(text.rstrip("\ufffd"))
+
     def _forget(self) -> None:
         """The text ends in a whole character: only a few ids are still needed, as company for the next."""
         if len(self._ids) >= WINDOW and self._whole:
             kept = self._ids[self._whole :]
             text = self._decode(kept)
-            if text and isinstance(text, str):
-                self._ids, self._text, self._shown = kept, text, len(text)
+            if not text:
+                return  # no company: nothing but a space that is dropped where it comes first
+            self._ids, self._text, self._shown = kept, str(text), len(text)
         self._whole = len(self._ids)
 
-    def _cut(self) -> bool:
-        """The ids go on and on without a whole character at their end: drop those before a place where none is open,
-        which is one that can be cut without changing the text."""
+    def _cut(self) -> str:
+        """The ids go on and on without a whole character at their end: drop those before a place where the text can be
+        cut without changing it, and give what is held of theirs."""
         for place in range(len(self._ids) - HELD - 1, len(self._ids) - 4 * HELD, -1):
-            before, after = self._decode(self._ids[:place]), self._decode(self._ids[place:])
-            if f"{before!s}{after!s}" == self._text and (len(after) > HELD or _open(str(after)) < len(after)):
-                self._ids, self._text = self._ids[place:], str(after)
-                self._shown = max(0, self._shown - len(before))
-                self._whole = 0
-                return True
-        return False
+            before, after = str(self._decode(self._ids[:place])), str(self._decode(self._ids[place:]))
+            if len(after) > HELD and self._text in (f"{before}{after}", f"{before} {after}"):
+                cut = len(self._text) - len(after)
+                piece = self._text[self._shown : cut]
+                self._ids, self._text, self._shown = self._ids[place:], after, max(0, self._shown - cut)
+                self._whole, self._limit = 0, LIMIT
+                return piece
+        self._limit *= 2
+        return ""
 
 
-def _open(text: str) -> int:
-    """How many characters at the end may still change."""
-    return min(HELD, len(text) - len(text.rstrip("\ufffd")))
+def _listed(ids: Any) -> list[int]:
+    try:
+        return [index(ids)]
+    except TypeError:  # asked for forgiveness: looking whether it is a SupportsIndex takes longer than all the rest
+        return [index(each) for each in ids]

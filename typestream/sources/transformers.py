@@ -54,9 +54,8 @@ def generate(
         ValueError: the call asks for more than one answer at a time.
     """
     _refuse(prompt, options, model)
-    decoding: dict[str, Any] = {"skip_special_tokens": skip_special_tokens, "clean_up_tokenization_spaces": False}
     lent = options.pop("streamer", None)
-    decoding.update(getattr(lent, "decode_kwargs", {}))
+    decoding = {"skip_special_tokens": skip_special_tokens, **getattr(lent, "decode_kwargs", {})}
     if _setting("stop_strings", options, model):
         options.setdefault("tokenizer", tokenizer)
     run = _Run(model, lambda: _inputs(model, tokenizer, prompt, template or {}), options)
