@@ -36,7 +36,7 @@ EITHER = "complete-or-protocol"
 
 @dataclass(frozen=True)
 class Fault:
-    """One way to break. `apis` are those it exists for."""
+    """One way to break. `apis` are those it exists for; `more` says that it is one of many alike."""
 
     name: str
     group: str
@@ -45,6 +45,10 @@ class Fault:
     doc: str
     make: Make
     apis: tuple[str, ...] = APIS
+
+    @property
+    def more(self) -> bool:
+        return self.make.__module__.endswith(("_framing", "_oddities"))
 
 
 FAULTS: dict[str, Fault] = {}

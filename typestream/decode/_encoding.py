@@ -48,12 +48,13 @@ class Decompressor:
             return
         self._read += len(data)
         while data and self._begin(data):
-            excerpt = data[:200]
+            before = self._zlib.copy()
             try:
                 piece = self._zlib.decompress(data, _PIECE)
             except zlib.error as exc:
+                yield from self._good(before, data)
                 message = f"The body is not in the encoding it claims, {self._encoding}."
-                raise StreamProtocolError(message, excerpt=excerpt) from exc
+                raise StreamProtocolError(message, excerpt=data) from exc
             if piece:
                 self._count(len(piece))
                 yield piece
@@ -77,6 +78,17 @@ class Decompressor:
         # The standard's "deflate" has a zlib header, whose first byte ends in 8; some servers leave it out.
         self._zlib = zlib.decompressobj(15 if data[0] & 0x0F == 8 else -15)
         return True
+
+    def _good(self, unpack: Any, data: bytes) -> Iterator[bytes]:
+        """What there is before the first bad byte, which must not depend on how the bytes were cut."""
+        for at in range(len(data)):
+            try:
+                piece = unpack.decompress(data[at : at + 1])
+            except zlib.error:
+                return
+            if piece:
+                self._count(len(piece))
+                yield piece
 
     def _held(self, last: int) -> Iterator[bytes]:
         """What zlib still holds although it has taken all input: there is some only after a full piece."""

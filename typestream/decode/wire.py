@@ -80,7 +80,8 @@ class WireDecoder:
                     break
         except StreamError as error:
             if not self.ended:
-                self._values.fail(error, out)
+                refused = self._status >= 400
+                self._values.fail(_status_error(self._status, bytes(self._body)) if refused else error, out)
                 self.ended = True
         return out
 
@@ -143,7 +144,7 @@ class WireDecoder:
             return
         for name, text, _, _ in events:
             if not name:
-                self._stray_line(text.strip(), out)
+                self._no_field(text.strip(), out)
             else:
                 self._stray = None
                 values.text(text, name, out)
@@ -151,6 +152,13 @@ class WireDecoder:
                 return
         if self._sse.error is not None:
             values.fail(self._sse.error, out)
+
+    def _no_field(self, line: str, out: Decoded) -> None:
+        meant = line.lstrip("\ufeff")
+        if meant[:5].lower() == "data:":  # indented, in capitals, after a mark: ignored, it would be text lost unseen
+            self._values.text(meant[5:].strip(), "", out)
+        else:
+            self._stray_line(line, out)
 
     def _stray_line(self, line: str, out: Decoded) -> None:
         """A line that is no field: JSON that lacks its `data:`, or an error, or nothing of interest."""
