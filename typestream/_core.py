@@ -79,6 +79,7 @@ class Core:
         self._transform: Transform | None = None
         self._require = require
         self._decoder: Decoder | None = None
+        self._brief: Callable[[Any, Any], str | Decoded]  # the decoder's, where it has one, or its `decode`
         self._wire = False
         self._empty_text = False
         self._plain = True  # no tap, no transform, no pace: what is decoded is ready
@@ -98,6 +99,7 @@ class Core:
         """The decoder is known beforehand; `wire` says that the source is a connection, which after the answer's end
         marker is read on for a moment only."""
         self._decoder = decoder
+        self._brief = getattr(decoder, "brief", decoder.decode)
         self._wire = wire
 
     def feed(self, item: Any, now: float) -> None:
@@ -108,19 +110,13 @@ class Core:
             return
         try:
             decoded = self._decode(item) if self._decoder is None else self._decoder.decode(item, item)
-        except UnsupportedSource as error:
-            self._close_input(error, now)
-            return
         except Exception as exc:
-            decoded = _undecodable(item, exc)
-        if self._plain and len(decoded) == 1 and type(decoded[0]) is TextDelta and not self._stall.armed:
-            (event,) = self._surrogates.feed(decoded) or (None,)
-            if event is not None:  # else half a character, held back
-                self.result.timing.arrived(len(event.text), now)  # type: ignore[union-attr, arg-type]
-                self.ready.append(event)  # type: ignore[arg-type]
-            if not self._wire:
-                return  # text alone ends nothing; on the wire there may be more to it
-        elif decoded:
+            self._not_decoded(item, exc, now)
+        else:
+            self._decoded(decoded, now)
+
+    def _decoded(self, decoded: Decoded, now: float) -> None:
+        if decoded:
             self._take(self._surrogates.feed(decoded), now)
         decoder = self._decoder
         if decoder is None or self._source_ended:
@@ -131,31 +127,60 @@ class Core:
             elif self._wire:
                 self._stall.grace, self._stall.armed = GRACE, True
 
+    def _not_decoded(self, item: Any, exc: Exception, now: float) -> None:
+        if isinstance(exc, UnsupportedSource):
+            self._close_input(exc, now)
+        else:
+            self._decoded(_undecodable(item, exc), now)
+
+    # -- the short way: what needs nothing done to it is delivered as it comes
+
     @property
     def direct(self) -> bool:
-        """Whether the next item may go to `text` instead of `feed`: nothing waits and nothing is to be done to it."""
+        """Whether the next item may go to `text` or `event` instead of `feed`: nothing waits, nothing is to be done to
+        it, and it ends nothing but what it says itself."""
         return (
             self._plain
             and not self.ready
             and not self._source_ended
             and self._paused_at is None
             and not self._stall.armed
-            and not self._wire
-            and hasattr(self._decoder, "text")
+            and self._surrogates.idle
+            and self._decoder is not None
         )
 
     def text(self, item: Any, now: float) -> str | None:
-        """The text of an item that holds a piece of the answer and nothing else, delivered without an event made for
-        it; or None, and it is to be fed. Only while `direct`."""
+        """The text of an item that is a piece of the answer and nothing else, delivered by this, mostly without an
+        event made of it. None for anything else, which is fed; then look at `direct` again."""
         try:
-            text: str | None = self._decoder.text(item)  # type: ignore[union-attr]
-        except Exception:
-            return None  # let `feed` say what is wrong with it
-        if text is None or not (self._surrogates.idle and (text.isascii() or mended(text))):
+            said = self._brief(item, item)
+        except Exception as exc:
+            self._not_decoded(item, exc, now)
             return None
-        self.result.add_text(text)
-        self.result.timing.passed(len(text), now)
-        return text
+        if type(said) is str:
+            self.result.add_text(said)
+            self.result.timing.passed(len(said), now)
+            return said
+        event = self._at_once(said, now)  # type: ignore[arg-type]
+        return event.text if event is not None and event.index == 0 else None
+
+    def event(self, item: Any, now: float) -> TextDelta | None:
+        """The same, as an event."""
+        try:
+            decoded = self._decoder.decode(item, item)  # type: ignore[union-attr]
+        except Exception as exc:
+            self._not_decoded(item, exc, now)
+            return None
+        return self._at_once(decoded, now)
+
+    def _at_once(self, decoded: Decoded, now: float) -> TextDelta | None:
+        event = decoded[0] if len(decoded) == 1 else None
+        if type(event) is not TextDelta or not mended(event.text) or self._decoder.completion != "incomplete":  # type: ignore[union-attr]
+            self._decoded(decoded, now)
+            return None
+        self.result.add(event)
+        self.result.timing.passed(len(event.text), now)
+        return event
 
     def end(self, now: float) -> None:
         """The source ended normally."""
@@ -203,11 +228,12 @@ class Core:
 
     def _decode(self, item: Any) -> Decoded:
         if self._decoder is None:
-            self._decoder = choose(item)
-            if self._decoder is None:
+            decoder = choose(item)
+            if decoder is None:
                 self._empty_text = self._empty_text or isinstance(item, (str, bytes))
                 return []
-        return self._decoder.decode(item, item)
+            self.use(decoder)
+        return self._decoder.decode(item, item)  # type: ignore[union-attr]
 
     def _verdict(self) -> StreamError | None:
         decoder = self._decoder

@@ -49,7 +49,7 @@ class TokenStream(StreamBase, Iterator[str]):
         self._monitor = self._clock.monitor()
         self._reading = threading.Lock()
         self._pump: Pump | None = None
-        self._flow: Iterator[str] | None = None
+        self._flows: dict[str, Iterator[Any]] = {}  # the short ways that are open
         self._read: list[tuple[str, Any]] = []
         self._leaving = False  # whoever closes holds the lock for a moment
 
@@ -59,28 +59,33 @@ class TokenStream(StreamBase, Iterator[str]):
         return self
 
     def __next__(self) -> str:
-        if self._flow is not None or (self._core.direct and self._pump is None):
-            text = self._next_text()
-            if text is not None:
-                return text
+        text: str | None = self._at_once("text")
+        if text is not None:
+            return text
         while (event := self._advance()) is not None:
             if type(event) is TextDelta and event.index == 0:
                 return event.text
         raise StopIteration
 
-    def _next_text(self) -> str | None:
-        if self._flow is None:
-            self._flow = _texts(self._core, self._source, self._commands, self._reading, self._clock.now, self._read)
+    def _at_once(self, kind: str) -> Any:
+        """The next text or event the short way; None where there is more to be done, or nothing to come."""
+        flow = self._flows.get(kind)
+        if flow is None:
+            core = self._core
+            if self._pump is not None or not core.direct:
+                return None
+            take = getattr(core, kind)
+            flow = _flow(take, core.ready, self._source, self._commands, self._reading, self._clock.now, self._read)
+            self._flows[kind] = flow
         try:
-            for text in self._flow:
-                return text
+            for said in flow:
+                return said
         except ValueError:  # another thread is in there, which _advance() has a word for
             return None
         except BaseException:
             self._abandon()
             raise
-        self._flow = None
-        if self._read:  # that is no text, and nobody else may read before it is taken in
+        if self._read:  # nobody else may read before it is taken in
             try:
                 self._got(*self._read.pop())
             finally:
@@ -96,7 +101,7 @@ class TokenStream(StreamBase, Iterator[str]):
 
     def collect(self) -> Result:
         """Read to the end and give the whole answer."""
-        while self._advance() is not None:
+        for _ in self:
             pass
         return self.result
 
@@ -110,7 +115,7 @@ class TokenStream(StreamBase, Iterator[str]):
         from typestream.render import Rendering
 
         with Rendering(renderer, to, self.result) as rendering:
-            while (event := self._advance()) is not None:
+            for event in self.events():
                 rendering.feed(event)
         return self.result
 
@@ -127,6 +132,7 @@ class TokenStream(StreamBase, Iterator[str]):
     def _step(self) -> Event | None:
         core, clock = self._core, self._clock.now
         self._started = True
+        self._flows.clear()
         while True:
             now = clock()
             if self._commands:
@@ -292,7 +298,9 @@ class _Events(Iterator[Event]):
         self._stream = stream
 
     def __next__(self) -> Event:
-        event = self._stream._advance()
+        event: Event | None = self._stream._at_once("event")
+        if event is None:
+            event = self._stream._advance()
         if event is None:
             raise StopIteration
         return event
@@ -307,19 +315,20 @@ def _read(source: "Readable") -> tuple[str, Any]:
         return "error", exc
 
 
-def _texts(
-    core: Core,
+def _flow(
+    take: Callable[[Any, float], Any],
+    ready: Collection[Any],
     source: "Readable",
     commands: Collection[Any],
     reading: threading.Lock,
     clock: Callable[[], float],
     read: list[tuple[str, Any]],
-) -> Iterator[str]:
-    """The text, the short way: no event is made of it, and nothing waited for but the source. Ends when there is
-    anything else to be done; what was read then is left in `read`, with the lock held.
+) -> Iterator[Any]:
+    """What `take` makes of each item, the short way: nothing is waited for but the source. Ends when there is anything
+    else to be done; what was read and not taken in then is left in `read`, with the lock held.
 
     It knows nothing of the stream, which would otherwise live until the garbage collector breaks the circle."""
-    ready, take, next_item = core.ready, core.text, source.read
+    next_item = source.read
     while not commands and not ready and reading.acquire(blocking=False):
         try:
             item = next_item()
@@ -332,9 +341,13 @@ def _texts(
         except BaseException:
             reading.release()
             raise
-        text = None if commands else take(item, clock())
-        if text is None:
+        if commands:
             read.append(("item", item))
             return
-        reading.release()
-        yield text
+        try:
+            said = take(item, clock())
+        finally:
+            reading.release()
+        if said is None:
+            return
+        yield said

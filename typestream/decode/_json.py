@@ -8,6 +8,11 @@ import json
 import re
 from typing import Any, NoReturn
 
+try:
+    from jiter import from_json as _fast
+except ImportError:  # it comes with the SDK, today
+    _fast = json.loads
+
 from typestream.decode._limits import Limits
 from typestream.errors import StreamError, StreamLimitExceeded, StreamProtocolError
 
@@ -22,12 +27,11 @@ def _integer(digits: str) -> int | str:
         return digits
 
 
-_strict = json.JSONDecoder().raw_decode
 _lenient = json.JSONDecoder(strict=False, parse_int=_integer)
 
 
-def parse(text: str) -> Any:
-    """The value of a JSON text.
+def parse(text: str | bytes) -> Any:
+    """The value of a JSON text; in bytes, what is not UTF-8 becomes U+FFFD.
 
     Accepted beyond the standard, because servers send it and it does no harm: `NaN` and `Infinity` (log-probabilities),
     raw control characters in strings, integers too long for Python, as their digits.
@@ -36,15 +40,11 @@ def parse(text: str) -> Any:
         ValueError: it is no JSON, or nested too deeply.
     """
     try:
-        value, end = _strict(text)
-        if end == len(text):
-            return value
-    except ValueError:
-        pass  # again with the decoder that knows white space around it and forgives
-    except RecursionError:
-        _too_deep()
+        return _fast(text.encode() if isinstance(text, str) else text)
+    except (ValueError, RecursionError):
+        pass  # again with the decoder that forgives: halves of surrogate pairs, control characters, depth
     try:
-        return _lenient.decode(text)
+        return _lenient.decode(text if isinstance(text, str) else text.decode("utf-8", "replace"))
     except RecursionError:
         _too_deep()
 

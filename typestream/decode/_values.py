@@ -5,18 +5,20 @@ not is an error; after an error or `[DONE]` nothing counts.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from typestream.decode._base import Completion, Decoded, Decoder, get
 from typestream.decode._fields import server_error
 from typestream.decode._json import parse
+from typestream.decode._repeats import Repeats
 from typestream.errors import StreamError, StreamProtocolError, StreamServerError, UnsupportedSource
-from typestream.events import Finish, Lazy, Other
+from typestream.events import Finish, Lazy, Other, TextDelta
 
 __all__ = ("Values", "reported")
 
 _PINGS = ("ping", "keepalive", "keep-alive", "heartbeat")
 _TYPES = ("response.", "message_", "content_block_")
+_NOTHING: Final = object()
 
 
 class Values:
@@ -35,32 +37,65 @@ class Values:
         self.failed = self.undecodable = False
         self._build = build
         self._shape: Decoder | None = None
+        self._plain: Callable[[Any], str | None] | None = None  # the shape's `text`, where it has one
+        self._repeats = Repeats(self._piece)
 
     def text(self, text: str, name: str, out: Decoded) -> None:
         """The data of an event called `name` (`"message"` or `""` where it has none)."""
+        piece = self.read(text, name, out)
+        if piece is not None:
+            out.append(TextDelta(piece, raw=Lazy(text, self._built)))
+
+    def read(self, text: str, name: str, out: Decoded) -> str | None:
+        """The same; but where it is a piece of the answer and nothing else, that, and nothing for `out`."""
+        plain = self._plain if name == "message" or not name else None
+        if plain is not None:
+            piece = self._repeats.piece(text)
+            if piece is not None:
+                return piece
+        value = self._parsed(text, name, out)
+        if value is _NOTHING:
+            return None
+        if plain is not None:
+            piece = plain(value)
+            if piece is not None:
+                self._repeats.learn(text, piece)
+                return piece
+        self.value(value, name, out)
+        return None
+
+    def _parsed(self, text: str, name: str, out: Decoded) -> Any:
         if text[:1] != "{":
             text = text.strip()
             if not text or name in _PINGS:
-                return
+                return _NOTHING
             if text.startswith("[DONE]"):
                 if text == "[DONE]":  # with more behind it, it is junk and harmless
                     self._finish()
-                return
+                return _NOTHING
         try:
-            value = parse(text)
+            return parse(text)
         except ValueError as exc:
             if name == "error":
                 self.fail(reported(text), out)
             elif name not in _PINGS:
-                excerpt = text[:200].encode("utf-8", "replace")
-                self.fail(
-                    StreamProtocolError(f"The stream sent an event that is not JSON ({exc}).", excerpt=excerpt), out
-                )
-            return
-        self.value(value, name, out)
+                message = f"The stream sent an event that is not JSON ({exc})."
+                self.fail(StreamProtocolError(message, excerpt=text[:200].encode("utf-8", "replace")), out)
+        return _NOTHING
+
+    def _piece(self, text: str) -> str | None:
+        try:
+            return None if self._plain is None else self._plain(parse(text))
+        except ValueError:
+            return None
+
+    def _built(self, text: str) -> Any:
+        value = parse(text)
+        return value if self._build is None else Lazy(value, self._build).get()
 
     def value(self, value: Any, name: str, out: Decoded) -> None:
         """A JSON value that came in an event called `name`."""
+        self._repeats.forget()
         if name != "message" and name:
             if name == "error":
                 self.fail(reported(value), out)
@@ -114,6 +149,7 @@ class Values:
         except UnsupportedSource:
             out.append(Other(str(value.get("type") or value.get("object") or "unknown"), raw=raw))
         self.understood = self._shape is not None
+        self._plain = getattr(self._shape, "text", None)
         return self._shape
 
     def _assistant(self, value: Any, name: str, out: Decoded) -> None:

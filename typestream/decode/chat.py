@@ -10,6 +10,7 @@ from typing import Any
 from typestream.decode._base import Decoded, get
 from typestream.decode._fields import fields, is_record, items, number, real, server_error, string, usage_of, view
 from typestream.decode._state import Base, Calls
+from typestream.decode._surrogates import mended
 from typestream.events import Citation, Finish, Other, ReasoningDelta, RefusalDelta, TextDelta
 
 __all__ = ("ChatDecoder", "citation")
@@ -80,6 +81,11 @@ class ChatDecoder(Base):
         text = self.text(item)
         return super().decode(item, raw) if text is None else [TextDelta(text, raw=raw)]
 
+    def brief(self, item: Any, raw: Any) -> str | Decoded:
+        """The same; but where a chunk holds a piece of the answer and nothing else, that."""
+        text = self.text(item)
+        return super().decode(item, raw) if text is None else text
+
     def text(self, item: Any) -> str | None:
         """The text of a chunk that holds a piece of choice 0 and nothing else; None where that is not certain."""
         try:
@@ -113,6 +119,7 @@ class ChatDecoder(Base):
                 and _PLAIN_TOP.issuperset(item)
                 and choice["index"] == 0
                 and (self.opening.complete or self.opening.settled(item.get("id"), item.get("model")))
+                and mended(text)
             ):
                 return text
         except (KeyError, TypeError, ValueError, AttributeError):

@@ -61,6 +61,8 @@ class SSEDecoder:
         self._head: bytes | None = b""  # what may still become a byte order mark; None once that is settled
         self._skip_lf = False  # the last byte was CR: an LF now belongs to it
         self._tail = bytearray()  # the line that has not ended yet
+        self._between = False  # the last byte ended an event
+        self._most = min(self._max_line, self._max_event)
         self._out: list[ServerSentEvent] = []
         self._reset()
 
@@ -84,7 +86,21 @@ class SSEDecoder:
         else:
             for start in range(0, len(data), _SLICE):
                 self._feed(data[start : start + _SLICE])
+        self._between = not (self._tail or self._size or self._skip_lf or self._head is not None or self.error)
         return self._take()
+
+    def whole(self, data: bytes) -> bytes | None:
+        """The data of the one event that `data` is, a line of data and nothing else, as servers write it; None where it
+        is anything else, to be fed."""
+        if (
+            self._between
+            and data.startswith(b"data: ")
+            and data.endswith(b"\n\n")
+            and data.find(b"\n") == len(data) - 2 <= self._most
+            and b"\r" not in data
+        ):
+            return data[6:-2]
+        return None
 
     def flush(self) -> list[ServerSentEvent]:
         """The end of the body: an event without its blank line is dropped, as the standard says."""

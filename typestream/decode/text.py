@@ -8,6 +8,7 @@ import codecs
 from typing import Any
 
 from typestream.decode._base import Completion, Decoded
+from typestream.decode._surrogates import mended
 from typestream.events import Other, Start, TextDelta
 
 __all__ = ("BYTES", "EventDecoder", "TextDecoder")
@@ -43,9 +44,11 @@ class TextDecoder:
         self._started = True
         return [Start(raw=raw), TextDelta(text, raw=raw)]
 
-    def text(self, item: Any) -> str | None:
-        """The text of an item that is one and needs nothing done to it."""
-        return item if type(item) is str and item and self._started and not self._utf8.getstate()[0] else None
+    def brief(self, item: Any, raw: Any) -> str | Decoded:
+        """The same; but text that needs nothing done to it comes as it is."""
+        if type(item) is str and item and mended(item) and self._started and not self._utf8.getstate()[0]:
+            return item
+        return self.decode(item, raw)
 
     def _cut(self) -> str:
         """Half a character that a string came after."""

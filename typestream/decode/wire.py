@@ -5,7 +5,7 @@ delivered; after the first error, `[DONE]` or a shape's own end nothing counts a
 error is the last element of what `decode` and `end` return.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 from typestream.decode._base import Completion, Decoded
@@ -59,6 +59,7 @@ class WireDecoder:
         self._status = status
         self._read = 0
         self._unpack = Decompressor(encoding, limits).feed if encoding else None
+        self._as_it_comes = self._unpack is None and limits.total is None
         self._head = b""  # the first bytes, until they tell the framing
         self._body = bytearray()  # what is no stream
         self._sse = SSEDecoder(limits, bare=True)
@@ -70,11 +71,40 @@ class WireDecoder:
     def decode(self, item: bytes, raw: Any = None) -> Decoded:
         """The events of the next bytes of the body. `raw` is not used: each event carries the JSON value it is of."""
         out: Decoded = []
-        if self._unpack is None:
+        data = self._whole(item)
+        if data is not None:
+            self._values.text(data, "message", out)
+            self._stray = None
+            self.completion, self.ended = self._values.completion, self._values.ended
+        elif self._unpack is None:
             self._decode(item, out)
-            return out
+        else:
+            self._unpacked(self._unpack, item, out)
+        return out
+
+    def brief(self, item: bytes, raw: Any = None) -> str | Decoded:
+        """The same; but where the bytes are one whole event that has a piece of the answer and nothing else, that."""
+        data = self._whole(item)
+        if data is None:
+            return self.decode(item)
+        out: Decoded = []
+        text = self._values.read(data, "message", out)
+        self._stray = None
+        if text is not None:
+            return text
+        self.completion, self.ended = self._values.completion, self._values.ended
+        return out
+
+    def _whole(self, item: bytes) -> str | None:
+        """The data of the one event without a name that the bytes are, as most servers write it; else None."""
+        if self._framing is not _SSE or not self._as_it_comes or self.ended:
+            return None
+        data = self._sse.whole(item)
+        return None if data is None else data.decode("utf-8", "replace")
+
+    def _unpacked(self, unpack: Callable[[bytes], Iterator[bytes]], item: bytes, out: Decoded) -> None:
         try:
-            for piece in self._unpack(item):
+            for piece in unpack(item):
                 self._decode(piece, out)
                 if self.ended:
                     break
@@ -83,7 +113,6 @@ class WireDecoder:
                 refused = self._status >= 400
                 self._values.fail(_status_error(self._status, bytes(self._body)) if refused else error, out)
                 self.ended = True
-        return out
 
     def _decode(self, item: bytes, out: Decoded) -> None:
         values = self._values
@@ -126,7 +155,7 @@ class WireDecoder:
         elif start.startswith(b"<"):
             self._framing = _W._text, _W._text_end
         else:
-            self._framing = _W._feed_sse, _W._sse_end
+            self._framing = _SSE
         head, self._head = self._head, b""
         self._framing[0](self, start if start[:1] in b"{[" else head, out)
 
@@ -232,6 +261,7 @@ class WireDecoder:
 
 
 _W = WireDecoder
+_SSE: _Framing = _W._feed_sse, _W._sse_end
 
 
 def _status_error(status: int, body: bytes) -> StreamServerError:
