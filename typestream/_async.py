@@ -57,6 +57,10 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
         return self
 
     async def __anext__(self) -> str:
+        if self._is_direct():
+            text: str | None = await self._at_once(self._core.text)
+            if text is not None:
+                return text
         while (event := await self._advance()) is not None:
             if type(event) is TextDelta and event.index == 0:
                 return event.text
@@ -71,7 +75,7 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
 
     async def collect(self) -> Result:
         """Read to the end and give the whole answer."""
-        while await self._advance() is not None:
+        async for _ in self:
             pass
         return self.result
 
@@ -85,7 +89,7 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
         from typestream.render import Rendering
 
         with Rendering(renderer, to, self.result) as rendering:
-            while (event := await self._advance()) is not None:
+            async for event in self.events():
                 rendering.feed(event)
         return self.result
 
@@ -116,9 +120,52 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
                 else:
                     return action  # type: ignore[return-value]
         finally:
-            self._busy = False
-            if self._idle is not None:
-                self._idle.set()
+            self._rest()
+
+    def _is_direct(self) -> bool:
+        """Whether the next item may be read the short way: nobody else has anything to do, and waiting for it needs no
+        scope to be cancelled by."""
+        return (
+            self._core.direct
+            and not self._busy
+            and not self._commands
+            and self._pump is None
+            and (self._source.memory or getattr(self._source, "wake", None) is not None)
+        )
+
+    async def _at_once(self, take: Callable[[Any, float], Any]) -> Any:
+        """The next text or event the short way; None where there is more to be done."""
+        self._busy, self._reading = True, None
+        try:
+            try:
+                item = await self._source.read()
+            except (StopAsyncIteration, Exception) as exc:
+                self._got("end" if isinstance(exc, StopAsyncIteration) else "error", exc)
+                return None
+            if not self._commands:
+                return take(item, self._now())
+            self._got("item", item)
+            return None
+        except BaseException:
+            await self._abandon()
+            raise
+        finally:
+            self._rest()
+
+    def _got(self, kind: str, value: Any) -> None:
+        now = self._now()
+        self._obey(now)
+        self._absorb(kind, value, now)
+
+    async def _abandon(self) -> None:
+        """Cancelled in the middle of a read: its source cannot be read on."""
+        self._core.close(self._now())
+        await self._release()
+
+    def _rest(self) -> None:
+        self._busy = False
+        if self._idle is not None:
+            self._idle.set()
 
     def _now(self) -> float:
         now = self._waker.now()
@@ -138,9 +185,8 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
         try:
             with self._waker.deadline(until) as self._reading:
                 read = await _aio.read(self._source, self._now)
-        except BaseException:  # cancelled in the middle of a read: its source cannot be read on
-            self._core.close(self._now())
-            await self._release()
+        except BaseException:
+            await self._abandon()
             raise
         stopped = bool(self._commands)
         self._obey(self._now())
@@ -168,6 +214,8 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
     def _cancel_read(self) -> None:
         if self._reading is not None:
             self._reading.cancel()
+        elif (wake := getattr(self._source, "wake", None)) is not None:
+            wake()
 
     # -- the other shapes
 
@@ -255,7 +303,10 @@ class _Events(AsyncIterator[Event]):
         self._stream = stream
 
     async def __anext__(self) -> Event:
-        event = await self._stream._advance()
+        stream = self._stream
+        event: Event | None = await stream._at_once(stream._core.event) if stream._is_direct() else None
+        if event is None:
+            event = await stream._advance()
         if event is None:
             raise StopAsyncIteration
         return event

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from typestream._calls import Awaited
 from typestream.decode import Decoder
 from typestream.errors import StreamClosed, StreamServerError
-from typestream.sources.http import Body, async_body, sync_body
+from typestream.sources.http import Body, async_body, shutdown, sync_body
 
 if TYPE_CHECKING:
     from typestream._bridge import Threaded
@@ -49,7 +49,8 @@ class Readable(Protocol):
 
 
 class AsyncReadable(Protocol):
-    """What the async driver reads; the same, to be awaited."""
+    """What the async driver reads; the same, to be awaited. Where it has a callable `wake`, that ends a `read` that
+    waits; elsewhere only cancelling it does."""
 
     name: str
     memory: bool
@@ -109,6 +110,7 @@ class SyncSource(_Source):
         super().__init__(given, **options)
         self._iterator: Iterator[Any] | None = None
         self._body: Body | None = None
+        self._iterated: Any = None
         self._interrupted = False
 
     def read(self) -> Any:
@@ -130,15 +132,20 @@ class SyncSource(_Source):
             self._closers.append(lambda: given.__exit__(None, None, None))
             return self._open(entered)
         self._closers.append(_closer(given, "close"))
+        self._iterated = given
         return iter(given)
 
     def interrupt(self) -> None:
-        """Wake a read that another thread is blocked in, where the source is a connection or has an `interrupt` of
-        its own."""
+        """Wake a read that another thread is blocked in, where the source is a connection, an SDK's object over one, or
+        has an `interrupt` of its own."""
         self._interrupted = True
-        wake = self._body.shutdown if self._body is not None else getattr(self._given, "interrupt", None)
-        if callable(wake):
+        wake = getattr(self._given, "interrupt", None)
+        if self._body is not None:
+            self._body.shutdown()
+        elif callable(wake):
             wake()
+        else:
+            shutdown(self._iterated)
 
     def close(self) -> None:
         """Release everything that was opened, and what was given."""
@@ -158,6 +165,7 @@ class AsyncSource(_Source):
 
     def __init__(self, given: Any, **options: Any) -> None:
         super().__init__(given, **options)
+        self.wake: Callable[[], None] | None = None
         self._iterator: AsyncIterator[Any] | None = None
         self._blocking: Threaded | None = None  # an awaitable may give something that blocks
         self._call: Awaited | None = None
@@ -184,6 +192,7 @@ class AsyncSource(_Source):
         if body is not None:
             self.decoder, self.wire = body.decoder, True
             chunks = aiter(body.chunks)
+            self.wake = body.shutdown
             self._closers += [lambda: _exhaust(chunks), _closer(given)]
             return chunks
         if not hasattr(given, "__aiter__") and hasattr(given, "__aenter__"):

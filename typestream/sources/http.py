@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from typestream.decode.wire import Decompressor, Limits, WireDecoder
 
-__all__ = ("AsyncBody", "Body", "async_body", "sync_body")
+__all__ = ("AsyncBody", "Body", "async_body", "shutdown", "sync_body")
 
 
 class Body(NamedTuple):
@@ -22,10 +22,11 @@ class Body(NamedTuple):
 
 
 class AsyncBody(NamedTuple):
-    """The same, to be awaited."""
+    """The same, to be awaited; `shutdown` is None where a read cannot be woken that way."""
 
     chunks: AsyncIterable[bytes]
     decoder: WireDecoder
+    shutdown: Callable[[], None] | None
 
 
 def sync_body(given: Any, limits: Limits | None) -> Body | None:
@@ -54,10 +55,11 @@ def async_body(given: Any, limits: Limits | None) -> AsyncBody | None:
     decoder = _decoder(response, build, limits, raw)
     read: Any = getattr(response, "aiter_raw" if raw else "aiter_bytes", None)
     if read is not None:
-        return AsyncBody(read(), decoder)
+        shutdown = None if _connection(response) is None else lambda: _shutdown(response)
+        return AsyncBody(read(), decoder, shutdown)
     content: Any = getattr(response, "content", None)  # aiohttp
     if hasattr(content, "iter_any"):
-        return AsyncBody(content.iter_any(), decoder)
+        return AsyncBody(content.iter_any(), decoder, None)
     return None
 
 
@@ -116,14 +118,30 @@ def _decoder(response: Any, build: Callable[[Any], Any] | None, limits: Limits |
     return WireDecoder(headers.get("content-type"), status=status, encoding=encoding, limits=limits, build=build)
 
 
+def shutdown(given: Any) -> None:
+    """End the connection that an SDK's stream, or a helper of the SDK's over one, is read from; others are left."""
+    for holder in (given, getattr(given, "_raw_stream", None)):
+        response = getattr(holder, "response", None)
+        if _is_response(response):
+            _shutdown(response)
+
+
 def _shutdown(response: Any) -> None:
-    """End both directions of the connection: a read that blocks in another thread returns at once."""
+    """End both directions of the connection: a read that waits there returns at once."""
     if getattr(response, "is_closed", False):
         return  # the connection may serve another request by now
-    stream: Any = (getattr(response, "extensions", None) or {}).get("network_stream")
-    connection = stream.get_extra_info("socket") if hasattr(stream, "get_extra_info") else None
+    connection = _connection(response)
     if connection is not None:
         try:
             connection.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass  # closed already
+
+
+def _connection(response: Any) -> Any:
+    """The socket that is this response's alone; None where there is none, or where others share it (HTTP/2)."""
+    extensions = getattr(response, "extensions", None) or {}
+    stream: Any = extensions.get("network_stream")
+    if extensions.get("http_version") == b"HTTP/2" or not hasattr(stream, "get_extra_info"):
+        return None
+    return stream.get_extra_info("socket")
