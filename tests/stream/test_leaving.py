@@ -162,6 +162,31 @@ async def a_fallback_and_a_close(kit, call):
     await kit.close(stream)
 
 
+async def wrapped_and_closed(kit, call):
+    """wrap() reads the SDK's own objects, some ahead: that read is woken, too."""
+    made = typestream.wrap(call("stall-mid"))
+    if kit.asynchronous:
+        made = await made
+        await anext(made)
+    else:
+        next(made)
+    await kit.close(made)
+
+
+async def a_helper_closed_elsewhere(kit, call):
+    """The SDK's helper stream, over a stream of its own."""
+    from openai.lib.streaming.chat import AsyncChatCompletionStream, ChatCompletionStream
+
+    raw = await call("stall-mid")() if kit.asynchronous else call("stall-mid")()
+    helper = AsyncChatCompletionStream if kit.asynchronous else ChatCompletionStream
+    stream = typestream.stream(helper(raw_stream=raw, response_format=None, input_tools=[]))
+    assert PARTIAL.startswith(await kit.next(stream))
+    kit.at(0.05, lambda: kit.close(stream))
+    _, error, _ = await kit.outcome(stream)
+    assert type(error) is StreamClosed
+    assert PARTIAL.startswith(error.result.text)
+
+
 async def dropped(kit, call):
     stream = typestream.stream(call("stall-mid"))
     await kit.next(stream)
@@ -248,6 +273,8 @@ WAYS = [
     a_transform_ends_it,
     branches_left_one_by_one,
     a_fallback_and_a_close,
+    wrapped_and_closed,
+    a_helper_closed_elsewhere,
     dropped,
     dropped_while_read_ahead,
     cancelled_in_a_read,
