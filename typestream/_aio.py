@@ -5,7 +5,7 @@ import sys
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
-from math import inf
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio
@@ -14,9 +14,7 @@ import anyio.lowlevel
 from typestream._readahead import LIMIT, Read
 
 if TYPE_CHECKING:
-    from asyncio import Future
-
-    from typestream._timers import Timers
+    from typestream._timers import Alarm
 
 __all__ = (
     "Event",
@@ -100,16 +98,21 @@ async def read(source: _Readable, now: Callable[[], float]) -> Read:
 
 
 class Waker:
-    """Waits in one loop until woken, from that loop or from any thread."""
+    """Waits in one loop until woken, from that loop or from any thread.
+
+    Attributes:
+        now: the stream's time.
+        offset: how far that is ahead of the loop's.
+        alarm: what waits are made of where the loop is asyncio's.
+    """
 
     def __init__(self) -> None:
         self.now: Callable[[], float] = anyio.current_time
-        self._offset = 0.0
+        self.offset = 0.0
+        self.alarm: Alarm | None = None
         self._soon: Callable[[Callable[[], Any]], Any] | None = None
-        self._timers: Timers | None = None  # where the loop is asyncio's
-        self._promise: Callable[[], Future[bool]]
-        self._future: Future[bool] | None = None
         self._event: anyio.Event | None = None
+        self._called = False  # wake_here() is on its way
 
     def bind(self, before: Callable[[], float] | None = None) -> None:
         """The running loop is the one; where a stream had another clock `before`, its time goes on."""
@@ -120,45 +123,31 @@ class Waker:
         else:
             import asyncio
 
-            from typestream._timers import timers
+            from typestream._timers import Alarm
 
             loop = asyncio.get_running_loop()
-            self.now = loop.time
+            plain = getattr(loop.time, "__func__", None) is asyncio.BaseEventLoop.time  # which only calls monotonic()
+            self.now = monotonic if plain else loop.time
             self._soon = loop.call_soon_threadsafe
-            self._promise = loop.create_future
-            self._timers = timers(loop)
+            self.alarm = Alarm(loop)
         if before is not None:
             of_loop = self.now
-            self._offset = offset = before() - of_loop()
+            self.offset = offset = before() - of_loop()
             self.now = lambda: of_loop() + offset
 
     def deadline(self, until: float) -> anyio.CancelScope:
         """A scope that is cancelled at that time."""
-        return anyio.CancelScope(deadline=until - self._offset)
+        return anyio.CancelScope(deadline=until - self.offset)
 
-    async def wait(self, until: float, ready: Callable[[], object]) -> bool:
+    def wait(self, until: float, ready: Callable[[], object]) -> Awaitable[bool]:
         """Wait until the time `until`, unless or until woken; not at all where `ready` says so.
 
         Returns:
             Whether that time has come.
         """
-        timers = self._timers
-        if timers is None:
-            return await self._wait_for_event(until, ready)
-        self._future = future = self._promise()
-        if ready():
-            self._future = None
-            return False
-        if until < inf:
-            timers.add(until - self._offset, future)
-        late = False
-        try:
-            late = await future
-        finally:
-            self._future = None
-            if not late and until < inf:
-                timers.leave(future)
-        return late
+        if self.alarm is None:
+            return self._wait_for_event(until, ready)
+        return self.alarm.wait(until - self.offset, ready)
 
     async def _wait_for_event(self, until: float, ready: Callable[[], object]) -> bool:
         self._event = event = anyio.Event()
@@ -172,16 +161,18 @@ class Waker:
             self._event = None
 
     def wake(self) -> None:
-        """End the wait, if there is one. May be called from any thread."""
-        if self._future is not None or self._event is not None:
+        """End the wait, if there is one. May be called from any thread; calling it often costs little."""
+        if not self._called and (self._event is not None or (self.alarm is not None and self.alarm.waiting)):
+            self._called = True
             self.soon(self.wake_here)
 
     def wake_here(self) -> None:
         """The same, from the loop itself."""
+        self._called = False  # before whoever waits looks again
         if self._event is not None:
             self._event.set()
-        elif self._future is not None and not self._future.done():
-            self._future.set_result(False)
+        elif self.alarm is not None:
+            self.alarm.wake()
 
     def soon(self, call: Callable[[], Any]) -> None:
         """Have the loop call that. May be called from any thread."""

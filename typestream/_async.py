@@ -57,10 +57,13 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
         return self
 
     async def __anext__(self) -> str:
-        if self._is_direct():
-            text: str | None = await self._at_once(self._core.text)
-            if text is not None:
-                return text
+        text: str | None = None
+        if self._core.rest > -inf:
+            text = await self._in_time()
+        elif self._is_direct():
+            text = await self._at_once(self._core.text)
+        if text is not None:
+            return text
         while (event := await self._advance()) is not None:
             if type(event) is TextDelta and event.index == 0:
                 return event.text
@@ -121,6 +124,31 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
                     return action  # type: ignore[return-value]
         finally:
             self._rest()
+
+    async def _in_time(self) -> str | None:
+        """The next text, where its time is all that has to be waited for; None where there is more to be done. It is
+        what a paced stream mostly does, and so in as few steps as can be."""
+        waker, pump = self._waker, self._pump
+        alarm, due = waker.alarm, self._core.rest
+        if alarm is None or self._busy or (pump.buffer if pump is not None else self._core.read_ahead):
+            return None
+        self._busy = True
+        try:
+            late = await alarm.wait(due - waker.offset, self._commands.__len__)
+        except BaseException:
+            self._rest()
+            raise
+        self._busy = False
+        if not late or self._commands:
+            return None
+        self._floor = due
+        said = self._core.say(self._now())
+        if type(said) is TextDelta and said.index == 0:
+            said = said.text
+        if type(said) is not str:
+            return None
+        self._rest()
+        return said
 
     def _is_direct(self) -> bool:
         """Whether the next item may be read the short way: nobody else has anything to do, and waiting for it needs no

@@ -11,7 +11,7 @@ from math import inf
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from typestream._failures import failure
-from typestream._stall import Lags, Stall, Timeout
+from typestream._stall import Stall, Timeout
 from typestream.decode import JoinSurrogates, choose
 from typestream.decode._base import Decoded, Decoder
 from typestream.decode._surrogates import mended
@@ -86,8 +86,7 @@ class Core:
         self._surrogates = JoinSurrogates()
         self.ready: deque[Event] = deque()  # decoded, to be delivered at once
         self._schedule: Schedule | RecordedSchedule | None = None
-        self._read_ahead = False
-        self._lags: Lags | None = None
+        self.read_ahead = False
         self._source_ended = False
         self._failed: StreamError | UnsupportedSource | None = None
         self._paused_at: float | None = None
@@ -291,7 +290,7 @@ class Core:
         """A transform, a policy or a recording raised: what it held back is not shown."""
         self._transform = self._schedule = self._tap = None
         self._settle()
-        self._read_ahead = False
+        self.read_ahead = False
         self.result.completion = "incomplete"
         self._close_input(self._failed or failure(exc, wire=False), now)
 
@@ -299,8 +298,8 @@ class Core:
         if self._schedule is None:
             self.ready.append(event)
             return
-        if self._lags is not None and type(event) is TextDelta:
-            self._lags.arrived(len(event.text), now)
+        if type(event) is TextDelta:
+            self.result.timing.queued(len(event.text), now)
         self._schedule.feed(event, now)
 
     def _close_input(self, error: StreamError | UnsupportedSource | None, now: float) -> None:
@@ -334,19 +333,43 @@ class Core:
         except Exception as exc:
             self._broken(exc, now)
             due = None
+        return self._answer(due, now)
+
+    @property
+    def rest(self) -> float:
+        """When the next text is due, where there is nothing else to be done before; else -inf."""
+        schedule = self._schedule
+        return -inf if schedule is None or self._paused_at is not None else schedule.rest
+
+    def say(self, now: float) -> str | Action:
+        """The same as `poll`, for who wants but the text of choice 0: no event is made of it where it was paced. Only
+        while there is a `rest`."""
+        schedule = self._schedule
+        assert type(schedule) is Schedule
+        try:
+            due = schedule.text(now)
+        except Exception:
+            return self.poll(now)  # which asks again, and sees to it
+        if type(due) is not str:
+            return self._answer(due, now)  # type: ignore[arg-type]
+        if schedule.last.index or schedule.logprobs:
+            return self._deliver(schedule.event(due), now)
+        if self._stall.armed:
+            self._stall.held(now)
+        result = self.result
+        result.add_text(due)
+        result.timing.shown(len(due), now)
+        return due
+
+    def _answer(self, due: Event | float | None, now: float) -> Action:
         if due is None:
             return self._finish() if self._source_ended else self._need_input(now)
         if isinstance(due, (int, float)):
             return Wait(due, self._reads_ahead())
         return self._deliver(due, now)
 
-    @property
-    def read_ahead(self) -> bool:
-        """Whether the source is to be read while the stream waits to show what it has."""
-        return self._read_ahead
-
     def _reads_ahead(self) -> bool:
-        if not self._read_ahead or self._source_ended or self._schedule is None:
+        if not self.read_ahead or self._source_ended or self._schedule is None:
             return False
         return self._schedule.waiting < READ_AHEAD
 
@@ -356,8 +379,7 @@ class Core:
         result = self.result
         result.add(event)
         if type(event) is TextDelta:
-            size = len(event.text)
-            result.timing.shown(size, 0.0 if self._lags is None else self._lags.shown(size, now), now)
+            result.timing.shown(len(event.text), now)
         return event
 
     def _need_input(self, now: float) -> Action:
@@ -386,14 +408,14 @@ class Core:
 
     def pace(self, policy: Pacing, order: Order, now: float) -> None:
         """From now on, show text as `policy` says."""
-        self._read_ahead = policy.read_ahead
+        self.read_ahead = policy.read_ahead
         if isinstance(self._schedule, Schedule) and not isinstance(policy, AsRecorded):
             self._schedule.change(policy, now)
             return
         waiting = [*self._drained(now), *self.ready]
         self.ready.clear()
         self._schedule = None if isinstance(policy, Instant) else _schedule(policy, order)
-        self._lags = None if self._schedule is None else Lags()
+        self.result.timing.paced(self._schedule is not None)
         self._settle()
         for event in waiting:
             self._queue(event, now)
@@ -429,7 +451,7 @@ class Core:
         """Show what waits at once, and what comes as it comes."""
         if self._schedule is not None:
             self._schedule.skip()
-            self._read_ahead = False
+            self.read_ahead = False
 
     def pause(self, now: float) -> None:
         """Deliver nothing until `resume`."""

@@ -1,13 +1,12 @@
-"""The clocks of a stream: how long it has waited for its source, and how late its text is shown. Pure."""
+"""The clocks of a stream: how long it has waited for its source. Pure."""
 
-from collections import deque
 from dataclasses import dataclass
 from math import inf, isfinite
 from typing import ClassVar, Literal
 
 from typestream.errors import StallTimeout
 
-__all__ = ("Lags", "Stall", "Timeout")
+__all__ = ("Stall", "Timeout")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,27 +119,3 @@ class Stall:
         what = {"first": "nothing came", "between": "nothing new came", "total": "the answer did not end"}[kind]
         alive = ", though the source still sent signs of life" if self._alive else ""
         return StallTimeout(f"Waited {limit:g} s and {what}{alive}.", kind=kind, alive=self._alive)
-
-
-class Lags:
-    """How long after its arrival each character is shown."""
-
-    __slots__ = ("_arrivals",)
-
-    def __init__(self) -> None:
-        self._arrivals: deque[list[float]] = deque()  # [characters, time]
-
-    def arrived(self, characters: int, now: float) -> None:
-        self._arrivals.append([characters, now])
-
-    def shown(self, characters: int, now: float) -> float:
-        """The lag of the oldest of the next so many characters."""
-        lag = now - self._arrivals[0][1] if self._arrivals else 0.0
-        while characters > 0 and self._arrivals:
-            head = self._arrivals[0]
-            taken = min(characters, head[0])
-            head[0] -= taken
-            characters -= int(taken)
-            if head[0] <= 0:
-                self._arrivals.popleft()
-        return lag

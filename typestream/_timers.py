@@ -1,77 +1,191 @@
-"""Many waits, one timer: what the streams of an asyncio loop wait for is kept in one heap, and the loop itself knows
-only of the first. A wait costs a future, no cancel scope and no timer of its own; a loop that is busy, or that rounds
-its timers up to a millisecond as epoll does, wakes all that are due in one go. No time is rounded here."""
+"""Many waits, one timer: what the streams of an asyncio loop wait for is kept here, by the time at which it is due, and
+the loop itself knows only of the first.
+
+Rules: a wait never ends before it is due, unless woken; a few end just then; of many, those that are due in the same
+tick end together at its end. A wait costs no future, no cancel scope, no timer and no callback of its own.
+"""
 
 import asyncio
 import threading
 import weakref
-from contextlib import suppress
+from collections import deque
+from collections.abc import Callable, Generator
+from contextvars import Context
 from heapq import heapify, heappop, heappush
-from itertools import count
-from math import inf
+from math import ceil, inf
+from types import coroutine
+from typing import Any, Final
 
-__all__ = ("Timers", "timers")
+__all__ = ("Alarm", "Timers", "timers")
 
-_SLACK = 1e-6
+_SLACK: Final = 1e-6
 """Seconds by which a timer may be early; sums of floats are not exact."""
 
-_FEW = 64
-"""So many given-up waits stay where they are; more only as long as they are no more than half of all."""
+_EACH: Final = 5e-6
+"""Seconds of a tick for each wait: waking one takes about as long, so with shorter ticks the loop would do little else."""
 
-_Waiting = tuple[float, int, "asyncio.Future[bool]"]
+_TICKS: Final = (0.016, 0.008, 0.004, 0.002, 0.001)
+"""Seconds; each is a multiple of the next, so that what was rounded to one meets what was rounded to another."""
+
+_FEW: Final = 64
+"""So many times for which nobody waits any more stay where they are; more only if they are no more than the others."""
+
+
+class Alarm:
+    """What one task at a time waits for, again and again: a time, or to be woken. All but `wait` is for the loop.
+
+    To a task of asyncio this is a future, by what tasks ask of one: they look at `_asyncio_future_blocking` and `_loop`,
+    and call `add_done_callback`, `result` and `cancel`. Unlike a future it is used again, and the timers call its task
+    themselves, without a round through the loop for each.
+
+    Attributes:
+        when: when it is due, by the loop's clock; inf where no timer is set.
+        waiting: whether somebody waits who was not woken yet.
+    """
+
+    __slots__ = ("_asyncio_future_blocking", "_call", "_cancelled", "_context", "_loop", "_timers", "waiting", "when")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._asyncio_future_blocking = False
+        self._loop = loop
+        self._timers = timers(loop)
+        self._call: Callable[[Any], object] | None = None  # goes on with the task
+        self._context: Context | None = None
+        self._cancelled: tuple[object, ...] | None = None  # what the CancelledError is to say
+        self.when = inf
+        self.waiting = False
+
+    @coroutine
+    def wait(self, when: float, ready: Callable[[], object]) -> Generator["Alarm", None, bool]:
+        """Wait until that time, unless or until woken; not at all where `ready` says so.
+
+        Returns:
+            Whether that time has come.
+        """
+        self.waiting = True
+        try:
+            if ready():
+                return False
+            if when < inf:
+                self._timers.add(self, when)
+            self._asyncio_future_blocking = True
+            yield self
+            return self.when == inf > when
+        finally:
+            self.waiting = False
+            self._call = self._cancelled = None
+            if self.when < inf:
+                self._timers.leave(self)
+
+    def wake(self) -> None:
+        """End the wait, if there is one. From the loop alone."""
+        if self.waiting:
+            self.waiting = False
+            self._go_on()
+
+    def _go_on(self) -> None:
+        call, self._call = self._call, None
+        if call is not None:
+            self._loop.call_soon(call, self, context=self._context)
+
+    def ring(self) -> None:
+        """Its time has come."""
+        self.when = inf
+        if self.waiting:
+            self.waiting = False
+            call, self._call = self._call, None
+            if call is not None and self._context is not None:
+                self._context.run(call, self)
+
+    # -- what tasks ask of a future
+
+    def add_done_callback(self, call: Callable[[Any], object], *, context: Context | None = None) -> None:
+        self._call, self._context = call, context
+        if not self.waiting:
+            self._go_on()
+
+    def cancel(self, msg: object = None) -> bool:
+        if not self.waiting:
+            return False
+        self._cancelled = () if msg is None else (msg,)
+        self.wake()
+        return True
+
+    def result(self) -> None:
+        if self._cancelled is not None:
+            raise asyncio.CancelledError(*self._cancelled)
 
 
 class Timers:
-    """The waits of one loop; to be used from it alone."""
+    """The alarms of one loop; to be used from it alone."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = weakref.ref(loop)  # the loop is the key under which this is found
-        self._heap: list[_Waiting] = []
-        self._numbers = count()
-        self._left = 0  # about so many of them are not waited for any more; never too few
+        self._due: dict[float, dict[Alarm, None]] = {}
+        self._times: list[float] = []  # a heap; all that is due, and perhaps more
+        self._ringing: deque[tuple[float, Alarm]] = deque()
+        self._waiting = 0
+        self._tick = 0.0
         self._handle: asyncio.TimerHandle | None = None
         self._at = inf  # when the handle is due
 
-    def add(self, when: float, future: "asyncio.Future[bool]") -> None:
-        """Have the future say True at that time, by the loop's clock. To be followed by `leave`."""
-        heappush(self._heap, (when, next(self._numbers), future))
+    def add(self, alarm: Alarm, when: float) -> None:
+        """Have the alarm ring at that time or soon after. To be followed by `leave`, unless it has rung."""
+        tick = self._tick
+        if tick:
+            when = ceil(when / tick) * tick
+        alarm.when = when
+        self._waiting += 1
+        together = self._due.get(when)
+        if together is not None:
+            together[alarm] = None
+            return
+        self._due[when] = {alarm: None}
+        heappush(self._times, when)
         if when < self._at:
             self._arm(when)
 
-    def leave(self, future: "asyncio.Future[bool]") -> None:
-        """Nobody waits for that future any more, whether or not its time has come."""
-        if not future.done():  # whoever waited was closed, perhaps because the loop is
-            with suppress(RuntimeError):
-                future.cancel()
-        elif not future.cancelled() and future.result():
-            return  # its time has come, and it is gone
-        self._left += 1
-        if self._left >= len(self._heap) or (self._left > _FEW and self._left * 2 > len(self._heap)):
-            self._heap = [entry for entry in self._heap if not entry[2].done()]
-            heapify(self._heap)
-            self._left = 0
-            if not self._heap:
-                self._arm(inf)
+    def leave(self, alarm: Alarm) -> None:
+        """Nobody waits for that alarm any more."""
+        together = self._due.get(alarm.when, {})
+        together.pop(alarm, None)
+        if not together:
+            self._due.pop(alarm.when, None)
+        alarm.when = inf
+        self._waiting -= 1
+        if not self._waiting:
+            self._arm(inf)
+        elif len(self._times) > _FEW + 2 * len(self._due):
+            self._times = list(self._due)
+            heapify(self._times)
 
     def _arm(self, when: float) -> None:
         if self._handle is not None:
             self._handle.cancel()
+        if not self._waiting:
+            self._times.clear()
+            self._tick, when = 0.0, inf
         self._at = when
         loop = self._loop()
         self._handle = None if when == inf or loop is None else loop.call_at(when, self._fire)
 
     def _fire(self) -> None:
-        loop, heap = self._loop(), self._heap
+        loop, times, ringing = self._loop(), self._times, self._ringing
         assert loop is not None
         now = loop.time() + _SLACK
-        while heap and (heap[0][0] <= now or heap[0][2].done()):
-            future = heappop(heap)[2]
-            if future.done():
-                self._left -= 1
-            else:
-                future.set_result(True)
-        self._handle = None
-        self._arm(heap[0][0] if heap else inf)
+        worth = self._waiting * _EACH
+        self._tick = next((tick for tick in _TICKS if tick <= worth), 0.0)
+        while times and times[0] <= now:
+            when = heappop(times)
+            ringing.extend((when, alarm) for alarm in self._due.pop(when, ()))
+        try:
+            while ringing:
+                when, alarm = ringing.popleft()
+                if alarm.when == when:  # else somebody who was called before it has woken or cancelled it
+                    self._waiting -= 1
+                    alarm.ring()
+        finally:  # who is called may be interrupted; then the others are called next time
+            self._arm(now if ringing else self._times[0] if self._times else inf)
 
 
 _lock = threading.Lock()

@@ -1,6 +1,7 @@
 """When the pieces of an answer came, and when they were shown; arrival and display are kept apart, so that pacing
 never makes a source look slow. All times are seconds."""
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Timing:
         "_last",
         "_last_shown",
         "_opened",
+        "_queued",
         "_result",
         "_shown",
         "deltas",
@@ -48,6 +50,7 @@ class Timing:
         self._first_shown: float | None = None
         self._last_shown = 0.0
         self._lag_sum = 0.0
+        self._queued: deque[tuple[int, float]] | None = None  # characters that wait, and since when
         self.deltas = 0
         self.longest_gap = 0.0
         self.lag_max = 0.0
@@ -67,21 +70,43 @@ class Timing:
         self.deltas += 1
         self._characters += characters
 
-    def shown(self, characters: int, lag: float, now: float) -> None:
-        """So many characters were delivered, so long after they had arrived."""
+    def paced(self, whether: bool) -> None:
+        """From now on text waits between its arrival and its display, or not."""
+        self._queued = deque() if whether else None
+
+    def queued(self, characters: int, now: float) -> None:
+        """So many characters wait to be shown, if text does wait."""
+        if self._queued is not None:
+            self._queued.append((characters, now))
+
+    def shown(self, characters: int, now: float) -> None:
+        """The next so many characters were delivered; the lag is that of the oldest."""
         if self._first_shown is None:
             self._first_shown = now
         self._last_shown = now
         self._shown += characters
+        queued = self._queued
+        if not queued:
+            return
+        waiting, since = queued[0]
+        lag = now - since
         if lag > 0:
             self._lag_sum += lag * characters
-            self.lag_max = max(self.lag_max, lag)
+            if lag > self.lag_max:
+                self.lag_max = lag
+        while characters >= waiting:
+            characters -= waiting
+            queued.popleft()
+            if not queued:
+                return
+            waiting, since = queued[0]
+        queued[0] = (waiting - characters, since)
 
     def passed(self, characters: int, now: float) -> None:
         """So many characters arrived and were delivered at once."""
         if self._first_shown is None:
             self.arrived(characters, now)
-            self.shown(characters, 0.0, now)
+            self.shown(characters, now)
             return
         if now - self._last > self.longest_gap:
             self.longest_gap = now - self._last

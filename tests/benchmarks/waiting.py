@@ -20,7 +20,7 @@ from typing import Any
 import trio
 
 import typestream
-from typestream.pacing import Pacing, Smooth, Steady
+from typestream.pacing import Smooth, Steady
 
 __all__ = ("main",)
 
@@ -190,20 +190,21 @@ async def _bursts(text: str, rate: float) -> Any:
 class _Window:
     """What happens while all streams run; times by `time.monotonic`, seconds."""
 
-    begin: float
-    end: float
+    rate: float
+    shown: list[list[tuple[int, float]]] = field(default_factory=list)  # of each stream: units, when
     late: Late = field(default_factory=list)
     pieces: int = 0
     cpu: float = 0.0
 
-    def saw(self, shown: Sequence[tuple[int, float]], rate: float) -> None:
-        """A stream's pieces."""
-        late = iter(_lateness(shown, rate))
-        for units, when in shown:
-            of_piece = [next(late) for _ in range(units)]
-            if when >= self.begin:
-                self.pieces += 1
-                self.late += of_piece
+    def count(self, begin: float, end: float) -> None:
+        """What was shown in between, once all is over."""
+        for shown in self.shown:
+            late = iter(_lateness(shown, self.rate))
+            for units, when in shown:
+                of_piece = [next(late) for _ in range(units)]
+                if begin <= when < end:
+                    self.pieces += 1
+                    self.late += of_piece
 
     def line(self, name: str, floor: float | None, lateness: bool = True) -> float:
         """Print the figures; CPU microseconds a piece."""
@@ -213,36 +214,43 @@ class _Window:
         return each
 
 
-Read = Callable[[float, _Window], Awaitable[None]]
+Read = Callable[[list[tuple[int, float]]], Awaitable[None]]
 
 
-def _stream(make: Callable[[str], Any], rate: float) -> Read:
-    async def read(start: float, window: _Window) -> None:
-        await asyncio.sleep(start - time.monotonic())
-        stream = make(TEXT[: round((window.end - start) * rate)])
-        window.saw([(len(text), time.monotonic()) async for text in stream], rate)
+def _stream(make: Callable[[], Any]) -> Read:
+    async def read(shown: list[tuple[int, float]]) -> None:
+        async with make() as stream:
+            async for text in stream:
+                shown.append((len(text), time.monotonic()))
 
     return read
 
 
 def _bare(rate: float) -> Read:
-    async def read(start: float, window: _Window) -> None:
-        count = round((window.end - start) * rate)
-        window.saw([(1, woken) async for woken in _wakes(count, 1 / rate, start)], rate)
+    async def read(shown: list[tuple[int, float]]) -> None:
+        async for woken in _wakes(10**9, 1 / rate):
+            shown.append((1, woken))
 
     return read
 
 
-async def _many(read: Read, streams: int, seconds: float) -> _Window:
-    """The streams start one after the other, one in half a millisecond; the window begins when all are there."""
-    start = time.monotonic() + 0.1
-    begin = start + streams / 2000
-    window = _Window(begin, begin + seconds)
-    tasks = [asyncio.ensure_future(read(start + i / 2000, window)) for i in range(streams)]
-    await asyncio.sleep(begin - time.monotonic())
-    before = time.process_time()
-    await asyncio.gather(*tasks)
-    window.cpu = time.process_time() - before
+async def _many(read: Read, rate: float, streams: int, seconds: float) -> _Window:
+    """The streams start one after the other, one in half a millisecond at the most; the window begins when all are
+    there, and ends before the first of them does."""
+    window = _Window(rate)
+    tasks = []
+    async for _ in _wakes(streams, 1 / 2000):
+        window.shown.append([])
+        tasks.append(asyncio.ensure_future(read(window.shown[-1])))
+        await asyncio.sleep(0)
+    await asyncio.sleep(0.5)
+    begin, before = time.monotonic(), time.process_time()
+    await asyncio.sleep(seconds)
+    end, window.cpu = time.monotonic(), time.process_time() - before
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    window.count(begin, end)
     return window
 
 
@@ -250,15 +258,13 @@ def many(streams: int, rate: float, seconds: float, goal: str) -> None:
     """Many streams in one asyncio process."""
     print(f"\n{streams:,} streams, {rate:g} graphemes a second each, {seconds:g} s, one process (goal: {goal})")
     print(f"{'':22}{'µs/piece':>9}{'× floor':>8}{'µs/unit':>9}{'p50 ms':>8}{'p99 ms':>8}{'pieces':>10}")
-    floor = asyncio.run(_many(_bare(rate), streams, seconds)).line("asyncio.sleep", None)
-    asyncio.run(_many(_stream(_replayed(Steady(rate)), rate), streams, seconds)).line("Steady, replayed", floor)
+    text = TEXT[: round((seconds + streams / 200 + 5) * rate)]
+    floor = asyncio.run(_many(_bare(rate), rate, streams, seconds)).line("asyncio.sleep", None)
+    steady = _stream(lambda: typestream.replay(text).as_async().paced(Steady(rate)))
+    asyncio.run(_many(steady, rate, streams, seconds)).line("Steady, replayed", floor)
     if rate > 5:  # of what adapts, there is no saying when it should have come
-        live = _stream(lambda text: typestream.stream(_bursts(text, rate)).paced(Smooth()), rate)
-        asyncio.run(_many(live, streams, seconds)).line("Smooth, live bursts", floor, lateness=False)
-
-
-def _replayed(policy: Pacing) -> Callable[[str], Any]:
-    return lambda text: typestream.replay(text).as_async().paced(policy)
+        live = _stream(lambda: typestream.stream(_bursts(text, rate)).paced(Smooth()))
+        asyncio.run(_many(live, rate, streams, seconds)).line("Smooth, live bursts", floor, lateness=False)
 
 
 def main(argv: Sequence[str] | None = ()) -> None:

@@ -4,13 +4,18 @@ import asyncio
 import gc
 import weakref
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import typestream
-from typestream._timers import timers
-from typestream._virtual_loop import run
+from typestream._timers import Alarm, timers
+from typestream._virtual_loop import _VirtualLoop, run
 from typestream.pacing import Steady
+
+
+async def waited(alarm: Alarm, when: float) -> bool:
+    return await alarm.wait(when, bool)
 
 
 def armed(loop: asyncio.AbstractEventLoop) -> int:
@@ -33,18 +38,13 @@ def test_each_wait_ends_when_it_should_whatever_the_others_do(plan):
         shared = timers(loop)
 
         async def wait(due, give_up, cancelled):
-            future = loop.create_future()
-            shared.add(due, future)
+            alarm = Alarm(loop)
             if give_up is not None:
-                loop.call_at(
-                    give_up, lambda: future.done() or (future.cancel() if cancelled else future.set_result(False))
-                )
+                loop.call_at(give_up, asyncio.current_task().cancel if cancelled else alarm.wake)
             try:
-                came = await future
+                came = await alarm.wait(due, bool)
             except asyncio.CancelledError:
                 came = None
-            finally:
-                shared.leave(future)
             return came, loop.time()
 
         for (due, give_up, cancelled), (came, at) in zip(
@@ -58,7 +58,7 @@ def test_each_wait_ends_when_it_should_whatever_the_others_do(plan):
                 assert came is True
                 assert abs(at - due) < 1e-5
         assert armed(loop) == 0
-        assert shared._heap == []
+        assert shared._due == {}
 
     run(main)
 
@@ -74,7 +74,7 @@ def test_no_timer_outlives_the_streams():
             reader.cancel()
         await asyncio.gather(*readers, return_exceptions=True)
         assert armed(loop) == 0
-        assert timers(loop)._heap == []
+        assert timers(loop)._due == {}
         for stream in streams:
             await stream.aclose()
 
@@ -84,16 +84,16 @@ def test_no_timer_outlives_the_streams():
 def test_given_up_waits_do_not_pile_up():
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        shared = timers(loop)
-        keep = loop.create_future()
-        shared.add(1000.0, keep)
-        for _ in range(5000):
-            future = loop.create_future()
-            shared.add(500.0, future)
-            future.cancel()
-            shared.leave(future)
-        assert len(shared._heap) < 200
-        assert await keep is True
+        kept = asyncio.ensure_future(waited(Alarm(loop), 1000.0))
+        alarm = Alarm(loop)
+        for at in range(5000):
+            waiting = asyncio.ensure_future(waited(alarm, 500.0 + at / 100))
+            await asyncio.sleep(0)
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+        assert len(timers(loop)._times) < 200
+        assert len(timers(loop)._due) == 1
+        assert await kept is True
 
     run(main)
 
@@ -127,9 +127,78 @@ def test_a_loop_is_not_kept_alive():
 
 def test_leaving_a_closed_loop_is_quiet():
     loop = asyncio.new_event_loop()
-    future = loop.create_future()
-    future.add_done_callback(print)
-    shared = timers(loop)
-    shared.add(loop.time() + 100, future)
+    alarm = Alarm(loop)
+    waiting = alarm.wait(loop.time() + 100, bool)
+    assert waiting.send(None) is alarm
     loop.close()
-    shared.leave(future)
+    waiting.close()
+    assert timers(loop)._due == {}
+
+
+def test_of_many_waits_those_of_one_tick_end_together_and_none_too_soon():
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        ended: list[tuple[float, float]] = []
+
+        async def wait(first: float) -> None:
+            alarm = Alarm(loop)
+            for i in range(20):
+                due = first + i * 0.1
+                assert await alarm.wait(due, bool)
+                ended.append((due, loop.time()))
+
+        await asyncio.gather(*(wait(i / 20000) for i in range(2000)))
+        late = [at - due for due, at in ended]
+        assert len(late) == 40000
+        assert min(late) > -1e-5
+        assert max(late) < 0.0081  # seconds
+        assert len({at for _, at in ended[2000:]}) < 1000  # of 38,000 different times
+
+    run(main)
+
+
+def test_who_ends_the_program_keeps_nobody_else_waiting():
+    ended: list[str] = []
+    loop = _VirtualLoop()
+
+    async def wait(name: str) -> None:
+        await Alarm(asyncio.get_running_loop()).wait(1.0, bool)
+        ended.append(name)
+        if name == "b":
+            raise SystemExit
+
+    tasks = [loop.create_task(wait(name)) for name in "abcd"]
+    loop.call_at(2.0, loop.stop)
+    with pytest.raises(SystemExit):
+        loop.run_forever()
+    loop.run_forever()
+    loop.close()
+    assert [type(task.exception()) for task in tasks] == [type(None), SystemExit, type(None), type(None)]
+    assert ended == ["a", "b", "c", "d"]
+
+
+def test_two_wakes_are_one():
+    async def main() -> list[bool]:
+        loop = asyncio.get_running_loop()
+        alarm = Alarm(loop)
+        loop.call_at(1.0, alarm.wake)
+        loop.call_at(1.0, alarm.wake)
+        came = [await alarm.wait(2.0, bool), await alarm.wait(3.0, bool)]
+        assert loop.time() == pytest.approx(3.0)
+        return came
+
+    assert run(main) == [False, True]
+
+
+def test_a_reader_is_cancelled_in_the_very_moment_in_which_its_text_is_due():
+    async def main() -> str:
+        loop = asyncio.get_running_loop()
+        stream = typestream.replay("abc").as_async().paced(Steady(1))
+        assert await anext(stream) == "a"
+        reader = asyncio.ensure_future(anext(stream))
+        await asyncio.sleep(0)
+        loop.call_at(1.0, reader.cancel)
+        (came,) = await asyncio.gather(reader, return_exceptions=True)
+        return (came if isinstance(came, str) else "") + "".join([text async for text in stream])
+
+    assert run(main) == "bc"

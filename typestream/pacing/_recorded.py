@@ -2,6 +2,7 @@
 
 from collections import deque
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 from typestream.events import Event
@@ -39,6 +40,8 @@ def recorded_at(event: Event) -> float | None:
 
 class RecordedSchedule:
     """The same methods as `Schedule`, with each event due when it came; see there."""
+
+    rest = -inf  # always to be asked
 
     def __init__(self, policy: AsRecorded) -> None:
         self._speed = policy.speed

@@ -39,6 +39,9 @@ class Schedule:
 
     Attributes:
         waiting: how many pieces wait to be shown.
+        rest: when the next piece is due, as long as nothing has happened since that was found out; else -inf.
+        last: the last delta that something of was shown.
+        logprobs: of what was shown last.
     """
 
     def __init__(self, policy: Pacing, order: Order = "barrier") -> None:
@@ -53,7 +56,9 @@ class Schedule:
         self._last_due = -inf
         self._last_shown = -inf
         self._head_due: float | None = None
-        self._quiet_until = -inf  # what poll last answered, as long as nothing has happened since
+        self.rest = -inf
+        self.last = TextDelta("")
+        self.logprobs: list[Any] = []
         self._earliest = -inf
         self._skipping = self._resumed = False
         self._adopt(policy)
@@ -93,14 +98,14 @@ class Schedule:
 
     def skip(self) -> None:
         """Everything is due at once from now on."""
-        self._quiet_until = -inf
+        self.rest = -inf
         self._flush_cutters()
         self._skipping = True
 
     def shift(self, seconds: float) -> None:
         """So long was the stream paused: what was due in that time is due that much later, and what arrived in that
         time counts as arrived at its end."""
-        self._quiet_until = -inf
+        self.rest = -inf
         self._last_due += seconds
         if self._start is not None:
             self._start += seconds
@@ -130,7 +135,7 @@ class Schedule:
         # a clock that jumps back must not make anything wait twice
         if now > self._latest:
             self._latest = now
-        self._quiet_until = -inf
+        self.rest = -inf
         if self._resumed:
             self._resumed = False
             latest = self._at(self._latest)
@@ -153,10 +158,25 @@ class Schedule:
 
     def poll(self, now: float) -> Event | float | None:
         """What is due now; or when the next piece is; or None, when nothing waits."""
-        if now < self._quiet_until:
+        due = self.text(now)
+        return self.event(due) if type(due) is str else due  # type: ignore[return-value]
+
+    def event(self, text: str) -> TextDelta:
+        """The event of what `text` gave last."""
+        last = self.last
+        if last.text == text and not self.logprobs:
+            return last
+        return recut(last, text, self.logprobs or None)
+
+    def text(self, now: float) -> str | Event | float | None:
+        """The same as `poll`, but of a text only the text; `last` and `logprobs` are then what belongs to it."""
+        due = self.rest
+        if now < due:
             if now > self._latest:
                 self._latest = now
-            return self._quiet_until
+            return due
+        if self._resumed:
+            due = -inf
         now = self._clamp(now)
         queue = self._queue
         if not queue:
@@ -164,70 +184,76 @@ class Schedule:
             if now < until:
                 return until if until < inf else None
             self._flush_cutters()
-        shown: list[str] = []
-        logprobs: list[Any] = []
-        last: TextDelta | None = None
+        moment = self._moment
+        first: str | None = None
+        more: list[str] = []
+        self.logprobs = []
         while queue:
             arrived, text, event = queue[0]
-            if text is None:
-                if last is not None:
+            if text is None or type(event) is not TextDelta:
+                if first is not None:
                     break
                 self._pop()
                 return event
-            assert type(event) is TextDelta
-            if last is not None and last.index != event.index:
+            if first is not None and self.last.index != event.index:
                 break
-            try:
-                due = self._due(arrived, text, now)
-            except Exception:
-                if last is None:
-                    raise
-                break  # what is due already is not lost; the policy will be asked again
+            if due == -inf:
+                try:
+                    due = self._due(arrived, text, now)
+                except Exception:
+                    if first is None:
+                        raise
+                    break  # what is due already is not lost; the policy will be asked again
             if due > now:
-                self._quiet_until = due
-                if last is None:
+                self.rest = due
+                if first is None:
                     return due
                 break
-            self._show(text, due)
-            shown.append(text)
-            last = event
+            # shown
+            head = self._head_due
+            if head is not None:
+                self._last_due = head
+                self._head_due = None
+            elif due > self._last_due:
+                self._last_due = due
+            if due > self._last_shown:
+                self._last_shown = due
+            moment.previous = text
+            moment.count += 1
+            self._arrivals.popleft()
+            queue.popleft()
+            if self._rush:
+                self._rush -= 1
+            due = -inf
+            self.last = event
             if event.logprobs:
-                logprobs += event.logprobs
-        if last is None or (len(shown) == 1 and last.text == shown[0]):
-            return last
-        return recut(last, "".join(shown), logprobs or None)
+                self.logprobs += event.logprobs
+            if first is None:
+                first = text
+            else:
+                more.append(text)
+        return first if first is None or not more else first + "".join(more)
 
     def _due(self, arrived: float, text: str, now: float) -> float:
         if self._rush or self._skipping:
             return min(now, max(arrived, self._last_due))
         due = self._head_due
         if due is None:
-            moment = self._moment
-            if moment.count == 0:
-                due = arrived
-            else:
-                start = self._start or 0.0
-                moment.due, moment.now = self._last_due - start, now - start
-                delay = self._pace.delay(text, moment)
-                if not 0 <= delay < inf:
-                    raise ValueError(f"{self._policy!r} gave a delay of {delay} seconds; it must be 0 or more.")
-                due = max(self._last_due + delay, arrived, self._earliest)
-            self._head_due = due
+            due = self._head_due = self._planned(arrived, text, now)
         # within a tick of the last emission a piece waits for company
         last = self._last_shown
         return due if due <= last or due >= last + TICK else last + TICK
 
-    def _show(self, text: str, due: float) -> None:
-        self._last_due = self._head_due if self._head_due is not None else max(self._last_due, due)
-        if due > self._last_shown:
-            self._last_shown = due
-        self._head_due = None
-        self._moment.previous = text
-        self._moment.count += 1
-        self._arrivals.popleft()
-        self._queue.popleft()
-        if self._rush:
-            self._rush -= 1
+    def _planned(self, arrived: float, text: str, now: float) -> float:
+        moment = self._moment
+        if moment.count == 0:
+            return arrived
+        start = self._start or 0.0
+        moment.due, moment.now = self._last_due - start, now - start
+        delay = self._pace.delay(text, moment)
+        if not 0 <= delay < inf:
+            raise ValueError(f"{self._policy!r} gave a delay of {delay} seconds; it must be 0 or more.")
+        return max(self._last_due + delay, arrived, self._earliest)
 
     def _pop(self) -> None:
         self._queue.popleft()
