@@ -5,7 +5,7 @@ cancelled ends the stream, since its source cannot be read on.
 """
 
 import warnings
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from math import inf
 from types import TracebackType
@@ -201,7 +201,7 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
 
     # -- waiting
 
-    def _wait(self, until: float, readable: bool) -> Coroutine[Any, Any, bool]:
+    def _wait(self, until: float, readable: bool) -> Awaitable[bool]:
         if not readable:
             return self._waker.wait(until, self._commands.__len__)
         if self._core.read_ahead or self._pump is not None:

@@ -22,7 +22,7 @@ _SLACK: Final = 1e-6
 """Seconds by which a timer may be early; sums of floats are not exact."""
 
 _EACH: Final = 5e-6
-"""Seconds of a tick for each wait: waking one takes about as long, so with shorter ticks the loop would do little else."""
+"""Seconds of a tick for each wait: waking one takes about as long, so shorter ticks would leave the loop no time."""
 
 _TICKS: Final = (0.016, 0.008, 0.004, 0.002, 0.001)
 """Seconds; each is a multiple of the next, so that what was rounded to one meets what was rounded to another."""
@@ -34,9 +34,9 @@ _FEW: Final = 64
 class Alarm:
     """What one task at a time waits for, again and again: a time, or to be woken. All but `wait` is for the loop.
 
-    To a task of asyncio this is a future, by what tasks ask of one: they look at `_asyncio_future_blocking` and `_loop`,
-    and call `add_done_callback`, `result` and `cancel`. Unlike a future it is used again, and the timers call its task
-    themselves, without a round through the loop for each.
+    To a task of asyncio this is a future, by what tasks ask of one: they look at `_asyncio_future_blocking` and
+    `_loop`, and call `add_done_callback`, `result` and `cancel`. Unlike a future it is used again, and the timers call
+    its task themselves, without a round through the loop for each.
 
     Attributes:
         when: when it is due, by the loop's clock; inf where no timer is set.

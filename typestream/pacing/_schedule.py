@@ -164,7 +164,7 @@ class Schedule:
     def event(self, text: str) -> TextDelta:
         """The event of what `text` gave last."""
         last = self.last
-        if last.text == text and not self.logprobs:
+        if last.text == text and (last.logprobs or []) == self.logprobs:
             return last
         return recut(last, text, self.logprobs or None)
 
