@@ -29,6 +29,7 @@ __all__ = (
     "sleep",
     "spawn",
     "task",
+    "tasks",
 )
 
 Event = anyio.Event
@@ -59,6 +60,11 @@ def _in_trio() -> Any:
 def task() -> Any:
     """The running task."""
     return anyio.get_current_task().id
+
+
+def tasks() -> set[Any]:
+    """All tasks there are, as `task` gives them."""
+    return {each.id for each in anyio.get_running_tasks()}
 
 
 def spawn(call: Callable[[], Any]) -> Any:
@@ -203,6 +209,7 @@ class Pump:
         self._now = now
         self._notify = notify
         self._limit = limit
+        self._tell()
         self._scope = anyio.CancelScope()
         self._room = anyio.Event()
         self._done = anyio.Event()
@@ -210,10 +217,15 @@ class Pump:
 
     def take(self) -> list[Read]:
         """What was read by now."""
+        self._tell()
         taken = list(self.buffer)
         self.buffer.clear()
         self._room.set()
         return taken
+
+    def _tell(self) -> None:
+        if hasattr(self._source, "reader"):  # it asks for whom it is read
+            self._source.reader = task()
 
     async def _run(self) -> None:
         try:

@@ -46,6 +46,7 @@ class Pump:
         self.ahead = self.finished = False
         self.notify: Callable[[], None] | None = None
         self._source = source
+        self._for = source if hasattr(source, "reader") else None  # it asks for whom it is read
         self.monitor = monitor
         self._clock = clock
         self._buffer: deque[Read] = deque()
@@ -59,6 +60,8 @@ class Pump:
 
     def take(self, most: int = LIMIT) -> list[Read]:
         """What was read by now; asks for more where there is nothing. The monitor must be held."""
+        if self._for is not None:
+            self._for.reader = threading.get_ident()
         taken = [self._buffer.popleft() for _ in range(min(most, len(self._buffer)))]
         self._wanted = not taken
         if self._wanted or self.ahead:

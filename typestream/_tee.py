@@ -6,6 +6,7 @@ up, and the last one to leave closes the stream.
 """
 
 import copy
+import sys
 import threading
 from collections import deque
 from collections.abc import Iterable
@@ -26,7 +27,7 @@ Policy: TypeAlias = Literal["block", "raise"]
 _Stream = TypeVar("_Stream")
 
 PATIENCE: Final = 1.0
-"""Seconds a branch waits for one that, as far as can be seen, nobody else reads."""
+"""Seconds a branch waits before it looks whether anybody else reads the one it waits for."""
 
 
 class Relay:
@@ -109,16 +110,27 @@ class _Hub:
             if buffer.failed is None:
                 buffer.events.append(event)
 
-    def room(self, reader: Any) -> float | None:
-        """How long to wait for those who are behind before the next event is read for all; None not at all."""
-        behind = [each for each in list(self.buffers.values()) if each.failed is None and len(each.events) >= self._lag]
-        if not behind:
-            return None
+    def room(self) -> bool:
+        """Whether the next event may be read for all: nobody is too far behind, or is let wait for."""
+        behind = self._behind()
         if self._policy == "raise":
             for buffer in behind:
                 buffer.failed = self._exceeded("This branch is", "another", "read faster")
-            return None
-        return PATIENCE if all(each.reader in (None, reader) for each in behind) else inf
+            return True
+        return not behind
+
+    def _behind(self) -> list[_Buffer]:
+        return [each for each in list(self.buffers.values()) if each.failed is None and len(each.events) >= self._lag]
+
+    def hopeless(self, reader: Any) -> bool:
+        """Whether nobody else reads those that `reader` waits for."""
+        behind = self._behind()
+        others = {each.reader for each in behind} - {None, reader}
+        return bool(behind) and not others & self.readers()
+
+    def readers(self) -> set[Any]:
+        """Whoever there is to read."""
+        raise NotImplementedError
 
     def alone(self) -> StreamLimitExceeded:
         """The error of a branch that waits for one that nobody reads."""
@@ -146,6 +158,7 @@ class _Branch:
     wire = False
 
     def __init__(self, hub: Any, number: int) -> None:
+        self.reader: Any = None  # where a thread or task of the stream's own reads ahead: for whom
         self._hub = hub
         self._number = number
         self.decoder: Any = Relay(hub)
@@ -153,7 +166,7 @@ class _Branch:
 
     def read(self) -> Any:
         """The next event; for the async hub, an awaitable of it."""
-        return self._hub.read(self._number)
+        return self._hub.read(self._number, self.reader)
 
     def interrupt(self) -> None:
         self._hub.leave(self._number)
@@ -176,29 +189,31 @@ class _SyncHub(_Hub):
         self._monitor = stream._clock.monitor()
         self._fetching = False
 
-    def read(self, number: int) -> Event:
-        reader = threading.get_ident()
+    def read(self, number: int, reader: Any) -> Event:
+        reader = reader or threading.get_ident()
         with self._monitor:
             buffer = self.own(number, reader)
             while not buffer:
                 if self._fetching:
                     self._monitor.wait(inf)
-                elif self._may_fetch(number, reader):
+                elif self._may_fetch(reader):
                     self._fetch()
                 buffer = self.own(number, reader)
             if len(buffer.events) == self._lag:
                 self._monitor.notify()
             return buffer.pop()
 
-    def _may_fetch(self, number: int, reader: int) -> bool:
-        patience = self.room(reader)
-        if patience is None:
+    def _may_fetch(self, reader: int) -> bool:
+        if self.room():
             return True
-        until = self.stream._now() + patience
+        until = self.stream._now() + PATIENCE
         self._monitor.wait(until)
-        if patience == PATIENCE and self.stream._now() >= until and self.room(reader) == PATIENCE:
+        if self.stream._now() >= until and self.hopeless(reader):
             raise self.alone()
         return False
+
+    def readers(self) -> set[Any]:
+        return set(sys._current_frames())
 
     def _fetch(self) -> None:
         """Read the next event for all, without the monitor, which the caller holds."""
@@ -242,8 +257,8 @@ class _AsyncHub(_Hub):
         self._pump: _aio.Pump | None = None
         self._change = _aio.Event()
 
-    async def read(self, number: int) -> Event:
-        reader = self._aio.task()
+    async def read(self, number: int, reader: Any) -> Event:
+        reader = reader or self._aio.task()
         if self._pump is None:
             self._waker.bind()
             self._pump = self._aio.Pump(_Whole(self.stream), self._waker.now, self._changed, 1)
@@ -261,16 +276,18 @@ class _AsyncHub(_Hub):
             return
         if pump.buffer[0].kind != "item":  # it stays, for the other branches
             raise self.end(StopAsyncIteration()) if self.stream._core.ended else pump.buffer[0].value
-        patience = self.room(reader)
-        if patience is None:
+        if self.room():
             self.give(pump.take()[0].value)
             self._changed()
             return
         change = self._change
-        with self._waker.deadline(self._waker.now() + patience) as scope:
+        with self._waker.deadline(self._waker.now() + PATIENCE) as scope:
             await change.wait()
-        if scope.cancelled_caught and self.room(reader) == PATIENCE:
+        if scope.cancelled_caught and self.hopeless(reader):
             raise self.alone()
+
+    def readers(self) -> set[Any]:
+        return self._aio.tasks()
 
     def _changed(self) -> None:
         """Have every branch look again."""

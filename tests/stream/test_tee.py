@@ -147,6 +147,41 @@ def test_block_where_nobody_reads_the_other_is_an_error_not_a_hang(runtime):
 
 
 @each_runtime
+def test_block_a_paced_branch_read_ahead_by_the_only_reader_of_both_is_an_error_not_a_hang(runtime):
+    """What reads ahead is a thread or task of the stream's own; who waits for it is the one who counts."""
+
+    async def scenario(kit):
+        one, other = kit.open([(0, letter) for letter in "abcdefgh"]).tee(2, lag=4)
+        assert await kit.next(other) == "a"
+        trace, error, _ = await kit.outcome(one.paced(pacing.Smooth(max_lag=0.1)))
+        rest = await kit.read(other)
+        return "".join(text for _, text in trace), error, "".join(text for _, text in rest)
+
+    first, error, rest = play(runtime, scenario)
+    assert (type(error), error.limit, error.result.text) == (StreamLimitExceeded, "tee", first)
+    assert ("abcdefgh".startswith(first), rest) == (True, "bcdefgh")
+
+
+@each_runtime
+def test_block_whoever_read_the_other_is_gone_is_an_error_not_a_hang(runtime):
+    async def scenario(kit):
+        one, other = kit.open([(0, letter) for letter in "abcdefgh"]).tee(2, lag=4)
+
+        async def first():
+            await kit.next(other)
+
+        kit.at(0, first)
+        await kit.sleep(1)
+        _, error, at = await kit.outcome(one)
+        await kit.close(other)
+        return error, at
+
+    error, at = play(runtime, scenario)
+    assert (type(error), error.limit) == (StreamLimitExceeded, "tee")
+    assert at <= 3
+
+
+@each_runtime
 def test_raise_the_one_behind_fails_after_what_it_has(runtime):
     async def scenario(kit):
         one, other = kit.open([(0, letter) for letter in "abcdefgh"]).tee(2, lag=4, policy="raise")
