@@ -101,6 +101,10 @@ def stream(
         return _retried(source, retries, lambda: stream(source, timeout=clocks, limits=limits, require=require), clocks)
     if _is_maker(source):
         source = call(source, clocks)
+    if hasattr(source, "on_finalized_text"):  # a streamer of transformers, which hears of nothing by itself
+        from typestream.sources.transformers import watch
+
+        source = watch(source)
     if hasattr(source, "_core"):
         made = source
     elif _is_async(source):

@@ -3,6 +3,8 @@
 The model has random weights and its tokenizer was trained here; nothing is downloaded.
 """
 
+import asyncio
+import concurrent.futures
 import threading
 from typing import Any
 
@@ -284,52 +286,149 @@ def test_context_variables_reach_the_model(tokenizer):
 # -- ready streamers
 
 
-def ready(model: Any, tokenizer: Any, **options: Any) -> tuple[Any, threading.Thread]:
-    streamer = transformers.TextIteratorStreamer(tokenizer, skip_prompt=True, skip_special_tokens=True)
-    inputs = tokenizer(PROMPT, return_tensors="pt")
-    inputs.pop("token_type_ids", None)
-    kwargs = {**inputs, "streamer": streamer, "do_sample": False, **options}
-    return streamer, threading.Thread(target=model.generate, kwargs=kwargs, name="typestream user's", daemon=True)
+class Ready:
+    """A streamer that is set up as transformers' documentation does it, and read in the runtime it is for.
+
+    Args:
+        how: how the stream hears of what fills the streamer: it starts the thread; the thread runs already; it is given
+            nothing, and the thread has the streamer among its arguments, or is started later and has not; a future.
+    """
+
+    def __init__(self, kind: str, how: str, model: Any, tokenizer: Any, **options: Any) -> None:
+        self.kind, self.how = kind, how
+        self.model, self.tokenizer = model, tokenizer
+        self.options = {"do_sample": False, **options}
+        self.texts: list[str] = []
+        self.thread: Any = None
+
+    def __call__(self, most: int = 1000) -> None:
+        asyncio.run(self._awaited(most)) if self.kind == "async" else self._read(most)
+
+    def _stream(self, cls: Any, **options: Any) -> Any:
+        streamer = cls(self.tokenizer, skip_prompt=True, skip_special_tokens=True, **options)
+        inputs = self.tokenizer(PROMPT, return_tensors="pt")
+        inputs.pop("token_type_ids", None)
+        kwargs = {**inputs, **self.options, "streamer": streamer}
+        if self.how == "a future":
+            self.pool = concurrent.futures.ThreadPoolExecutor(1)
+            return watch(streamer, self.pool.submit(self.model.generate, **kwargs))
+        hidden = self.how == "learnt"
+        self.thread = threading.Thread(
+            target=(lambda: self.model.generate(**kwargs)) if hidden else self.model.generate,
+            kwargs=None if hidden else kwargs,
+            name="typestream user's",
+            daemon=True,
+        )
+        if self.how == "learnt":
+            stream = typestream.stream(streamer)
+            self.thread.start()
+            return stream
+        if self.how != "started by it":
+            self.thread.start()
+        return typestream.stream(streamer) if self.how == "found" else watch(streamer, self.thread)
+
+    def _read(self, most: int) -> None:
+        with self._stream(transformers.TextIteratorStreamer) as stream:
+            for text in stream:
+                self.texts.append(text)
+                if len(self.texts) == most:
+                    break
+
+    async def _awaited(self, most: int) -> None:
+        async with self._stream(transformers.AsyncTextIteratorStreamer) as stream:
+            async for text in stream:
+                self.texts.append(text)
+                if len(self.texts) == most:
+                    break
+
+    def ended(self) -> bool:
+        if self.thread is None:
+            self.pool.shutdown()
+            return True
+        return until(lambda: not self.thread.is_alive())
 
 
-@pytest.mark.parametrize("started", [False, True])
-def test_a_ready_streamer(model, tokenizer, read, started):
+HOW = ("started by it", "started before", "found", "learnt", "a future")
+each_kind = pytest.mark.parametrize("kind", ["sync", "async"])
+each_how = pytest.mark.parametrize("how", HOW)
+# what ends a thread of the user's is said on standard error, too; but for SystemExit, which pytest alone tells of
+unseen = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+
+
+@each_kind
+@each_how
+def test_a_ready_streamer(model, tokenizer, kind, how):
     text, _ = whole(model, tokenizer, max_new_tokens=40, do_sample=False)
-    streamer, thread = ready(model, tokenizer, max_new_tokens=40)
-    if started:
-        thread.start()
-    read(watch(streamer, thread))
-    assert "".join(read.texts) == text
+    ready = Ready(kind, how, model, tokenizer, max_new_tokens=40)
+    ready()
+    assert "".join(ready.texts) == text
+    assert ready.ended()
 
 
+@unseen
+@each_kind
+@each_how
 @pytest.mark.parametrize("place", PLACES)
-def test_a_ready_streamer_whose_generate_raises(model, tokenizer, read, place, monkeypatch):
+def test_a_ready_streamer_whose_generate_raises(model, tokenizer, kind, how, place, monkeypatch):
     options = failing(model, place, monkeypatch)
-    streamer, thread = ready(model, tokenizer, max_new_tokens=50, **options)
-    with pytest.raises(typestream.SourceError, match=place) as caught:
-        read(watch(streamer, thread))
-    assert isinstance(caught.value.__cause__, Broken)
+    ready = Ready(kind, how, model, tokenizer, max_new_tokens=50, **options)
+    told = how in ("started by it", "a future")
+    with pytest.raises(typestream.SourceError, match=place if told else "failed in its thread") as caught:
+        ready()
+    assert caught.value.result.text == "".join(ready.texts)
+    assert type(caught.value.__cause__) is (Broken if told else RuntimeError)
+    assert ready.ended()
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_ready_streamer_whose_thread_failed_unseen(model, tokenizer, read, monkeypatch):
-    options = failing(model, "after 5 tokens", monkeypatch)
-    streamer, thread = ready(model, tokenizer, max_new_tokens=50, **options)
-    thread.start()
-    with pytest.raises(typestream.SourceError, match="failed in its thread"):
-        read(watch(streamer, thread))
-
-
-def test_leaving_a_ready_streamer_stops_its_generate(model, tokenizer, read, counted):
-    streamer, thread = ready(model, tokenizer, max_new_tokens=3000)
-    read(watch(streamer, thread), most=2)
-    assert until(lambda: not thread.is_alive())
+@unseen
+@each_kind
+@each_how
+def test_leaving_a_ready_streamer_stops_its_generate(model, tokenizer, counted, kind, how):
+    ready = Ready(kind, how, model, tokenizer, max_new_tokens=3000, min_new_tokens=3000, do_sample=True)
+    ready(most=2)
+    assert ready.ended()
     assert len(counted) < 3000
 
 
-def test_what_watch_does_not_take():
-    with pytest.raises(TypeError, match="TextIteratorStreamer"):
-        watch(iter("abc"))
+class Never:
+    """A model whose thread lives on and gives nothing."""
+
+    def __init__(self) -> None:
+        self.release = threading.Event()
+
+    def generate(self, streamer: Any, **options: Any) -> None:
+        self.release.wait(20)
+
+
+@each_kind
+def test_the_timeout_of_a_ready_streamer_is_kept(tokenizer, kind):
+    never = Never()
+    ready = Ready(kind, "found", never, tokenizer)
+    stream = ready._stream
+    ready._stream = lambda cls: stream(cls, timeout=0.1)  # type: ignore[method-assign]
+    try:
+        with pytest.raises(typestream.StallTimeout, match=r"0\.1 s"):
+            ready()
+    finally:
+        never.release.set()
+    assert ready.ended()
+
+
+@pytest.mark.parametrize("error", [StopIteration(), SystemExit(3)])
+@each_kind
+def test_what_must_not_cross_threads_from_a_ready_streamer(tokenizer, kind, error):
+    class Model:
+        def generate(self, **options: Any) -> None:
+            raise error
+
+    with pytest.raises(typestream.SourceError, match=type(error).__name__):
+        Ready(kind, "started by it", Model(), tokenizer)()
+
+
+def test_what_watch_does_not_take(tokenizer):
+    for streamer in (iter("abc"), transformers.TextStreamer(tokenizer)):
+        with pytest.raises(typestream.UnsupportedSource, match="TextIteratorStreamer"):
+            watch(streamer)
 
 
 def test_a_streamer_lends_its_options(model, tokenizer):

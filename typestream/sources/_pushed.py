@@ -17,7 +17,7 @@ from typestream.errors import StreamClosed
 if TYPE_CHECKING:
     from typestream._source import AsyncReadable
 
-__all__ = ("Left", "Pushed", "PushedSource")
+__all__ = ("Left", "Pushed", "PushedSource", "portable")
 
 PATIENCE: Final = 0.5
 """Seconds that closing waits for the thread: a slower model ends by itself, with its next token."""
@@ -26,15 +26,26 @@ AWAITED: Final = 0.05
 """The same in an event loop."""
 
 
-class Left(SystemExit):
-    """The reader has left. No `except Exception` on the way out of a model holds this up, and a thread that it ends
-    says nothing about it."""
+class Left(BaseException):
+    """The reader has left. No `except Exception` on the way out of a model holds this up."""
+
+
+def portable(error: BaseException | None) -> Exception | None:
+    """What a thread ended with, as its reader may raise it in another."""
+    if error is None or isinstance(error, Left):
+        return None
+    if isinstance(error, Exception) and not isinstance(error, (StopIteration, StopAsyncIteration)):
+        return error
+    # an interrupt or an exit is about that thread alone, and a StopIteration would look like an end
+    carried = RuntimeError(f"The model's thread ended with {type(error).__name__}.")
+    carried.__cause__ = error
+    return carried
 
 
 class _End:
     """The last thing in the queue: the error, or None."""
 
-    def __init__(self, error: BaseException | None) -> None:
+    def __init__(self, error: Exception | None) -> None:
         self.error = error
 
 
@@ -85,7 +96,7 @@ class Pushed(Iterator[Any]):
         self._thread = threading.Thread(target=context.run, args=(self._run,), name="typestream model", daemon=True)
         self._thread.start()
 
-    def _end(self, error: BaseException | None) -> None:
+    def _end(self, error: Exception | None) -> None:
         self._over = True
         if not self._left:
             self._join()  # it ended: this says when the thread has, too
@@ -97,17 +108,10 @@ class Pushed(Iterator[Any]):
         error: BaseException | None = None
         try:
             self._produce(self._put)
-        except Left:
-            pass
-        except Exception as exc:
+        except BaseException as exc:
             error = exc
-        except BaseException as exc:  # SystemExit and the like are about this thread, not the reader's
-            error = RuntimeError(f"The model's thread ended with {type(exc).__name__}.")
-            error.__cause__ = exc
-        if isinstance(error, StopIteration):  # it would look like an end
-            error = RuntimeError("The model raised StopIteration.")
         self._done = True
-        self._give(_End(error))
+        self._give(_End(portable(error)))
 
     def _give(self, item: Any) -> None:
         self._queue.put(item)

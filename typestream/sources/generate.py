@@ -172,7 +172,7 @@ def _unended(exc: Exception) -> RuntimeError:
     return RuntimeError(f"step(context) raised {type(exc).__name__}; at the end of the answer it returns None.")
 
 
-def _refused(thing: object) -> str:
+def _refused(thing: Any) -> str:
     if hasattr(thing, "__await__") and hasattr(thing, "close"):
         thing.close()
         return f"{_named(thing)}; what is awaited has to be a coroutine function, which a lambda is not"

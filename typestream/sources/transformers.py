@@ -7,18 +7,22 @@ Rules: the model starts when the stream is first read, in a thread of its own; w
 is read; when the reader leaves, the model ends with the token it is at. One answer per stream: no batches, no beams.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from importlib import import_module
-from typing import Any, SupportsIndex
+from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 from typestream._core import Core
-from typestream._source import SyncSource
+from typestream._source import AsyncSource, SyncSource
 from typestream._sync import TokenStream
 from typestream.decode.text import EventDecoder, TextDecoder
+from typestream.errors import UnsupportedSource
 from typestream.events import Finish, Start, TextDelta, Usage
 from typestream.sources._pushed import Pushed, PushedSource
-from typestream.sources._watched import Watched
+from typestream.sources._watched import AsyncWatched, Watched
 from typestream.sources.tokens import Detokenizer
+
+if TYPE_CHECKING:
+    from typestream._async import AsyncTokenStream
 
 __all__ = ("generate", "watch")
 
@@ -64,27 +68,37 @@ def generate(
     return TokenStream(Core(), PushedSource(Pushed(run, ahead), name="transformers", decoder=EventDecoder()))
 
 
-def watch(streamer: Any, thread: Any = None) -> TokenStream:
-    """A ready `TextIteratorStreamer`, made as safe as it can be.
+@overload
+def watch(streamer: AsyncIterator[Any], thread: Any = None) -> "AsyncTokenStream": ...
+@overload
+def watch(streamer: Iterator[Any], thread: Any = None) -> TokenStream: ...
+def watch(streamer: Any, thread: Any = None) -> "TokenStream | AsyncTokenStream":
+    """A ready `TextIteratorStreamer` or `AsyncTextIteratorStreamer`, made as safe as it can be.
 
     A streamer does not hear of it when `generate` fails: its reader waits for ever. And it does not tell `generate`
     when its reader leaves. So give the thread, too, best before it was started: what it raises is then raised by the
-    stream. Of a thread that runs already it can only be told that it ended without an end. Leaving the stream ends
-    `generate` with its next token in any case.
+    stream; so is what a future says. Of a thread that runs already, given or not, it can only be told that it ended
+    without an end, within a tenth of a second; but not where it had ended, before its first token, before anyone looked.
+    Leaving the stream ends `generate` with its next token in any case. The streamer's own `timeout` is kept.
 
     Args:
-        streamer: a `transformers.TextIteratorStreamer` that nobody else reads.
-        thread: the thread that runs `generate`; started when the stream is first read, if it was not.
+        streamer: a streamer of transformers that nobody else reads.
+        thread: the thread that runs `generate`, started when the stream is first read, if it was not; or the future of
+            an executor, or a task.
+
+    Returns:
+        A `TokenStream`, or an `AsyncTokenStream` of an `AsyncTextIteratorStreamer`.
 
     Raises:
-        TypeError: it is no such streamer.
+        UnsupportedSource: it is no such streamer; a TypeError, too.
     """
-    if not hasattr(streamer, "text_queue") or not hasattr(streamer, "stop_signal") or not hasattr(streamer, "put"):
-        raise TypeError(f"watch() takes a TextIteratorStreamer, not {type(streamer).__name__}.")
-    if hasattr(streamer, "loop"):
-        raise TypeError(
-            "watch() takes a TextIteratorStreamer; pass an AsyncTextIteratorStreamer to typestream.stream()."
-        )
+    if not all(hasattr(streamer, name) for name in ("text_queue", "stop_signal", "put")):
+        kind = type(streamer).__name__
+        raise UnsupportedSource(f"watch() takes a TextIteratorStreamer or an AsyncTextIteratorStreamer, not {kind}.")
+    if hasattr(streamer, "__aiter__"):
+        from typestream._async import AsyncTokenStream
+
+        return AsyncTokenStream(Core(), AsyncSource(AsyncWatched(streamer, thread), decoder=TextDecoder()))
     return TokenStream(Core(), SyncSource(Watched(streamer, thread), decoder=TextDecoder()))
 
 
