@@ -224,8 +224,9 @@ class Pump:
         return taken
 
     def _tell(self) -> None:
-        if hasattr(self._source, "reader"):  # it asks for whom it is read
-            self._source.reader = task()
+        source: Any = self._source
+        if hasattr(source, "reader"):  # it asks for whom it is read
+            source.reader = task()
 
     async def _run(self) -> None:
         try:
