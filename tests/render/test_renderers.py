@@ -1,6 +1,7 @@
 """What a person sees: plain, at a terminal, as Markdown."""
 
 import io
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -238,6 +239,56 @@ def test_a_live_screen_ends_up_like_the_file(width: int, size: int) -> None:
     assert len(shown) == len(wanted) - 1
 
 
+PARTS = [
+    *("word ", "two", " three four", "a_b", "**", "`", "_", "\n", "\n\n", "- ", "1. ", "# ", "```\n", "    ", "> "),
+    *("| a | b |\n|---|---|\n", "| c | d |\n", "[x](http://y)", "---\n", "&amp;", "\t"),
+]
+
+
+@settings(max_examples=40)
+@given(st.lists(st.sampled_from(PARTS), max_size=60), st.sampled_from([(20, 5), (40, 12)]))
+def test_any_live_screen_ends_up_like_the_file(parts: list[str], size: tuple[int, int]) -> None:
+    width, height = size
+    file = render(markdown(width=width), TextDelta("".join(parts) + " "))
+    live = render(markdown(width=width, height=height, live=True), *map(TextDelta, parts))
+    assert screen_of(live, width, height) == [line.rstrip() for line in file.rstrip().split("\n")] or not file.strip()
+
+
+@settings(max_examples=40)
+@given(st.lists(st.sampled_from(PARTS), max_size=30))
+def test_what_is_drawn_is_what_would_be_drawn_of_all_that_has_come(parts: list[str]) -> None:
+    """Also where only words were added to a row."""
+    live, out = markdown(width=40, height=60, live=True), ""
+    for number, part in enumerate(parts):
+        new = live.feed(TextDelta(part))
+        out += new
+        if new:
+            whole = markdown(width=40, height=60, live=True).feed(TextDelta("".join(parts[: number + 1])))
+            # headings are centred, and blocks have blank lines between them, once they are blocks of their own
+            seen, wanted = ([line.split() for line in screen_of(each, 40, 60) if line] for each in (out, whole))
+            assert seen == wanted
+
+
+def test_words_are_added_to_a_row_and_markup_redraws_it() -> None:
+    live = markdown(width=40, height=10, live=True)
+    assert [live.feed(TextDelta(piece)) for piece in ("It was the", " best ", "of", " times")] == [
+        *("It was the", " best", " of", " times")
+    ]
+    assert live.feed(TextDelta(" *and the worst*")).startswith("\r")
+
+
+def test_a_block_that_is_higher_than_the_window_shows_its_end() -> None:
+    for line in ("- item {}\n", "| row | {} |\n", "line {}\n"):
+        live = markdown(width=30, height=6, live=True)
+        head = {"|": "| a | b |\n|---|---|\n", "l": "```\n"}.get(line[0], "")
+        out = live.feed(TextDelta(head)) + "".join(live.feed(TextDelta(line.format(n))) for n in range(100))
+        shown = "\n".join(screen_of(out, 30, 6)[-5:])
+        numbers = [int(each) for each in re.findall("[0-9]+", shown)]
+        assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+        assert len(numbers) >= 3
+        assert numbers[-1] > 90
+
+
 def test_wide_characters_are_not_cut() -> None:
     out = render(markdown(width=7), TextDelta("漢字漢字漢字"))
     assert out == "漢字漢\n字漢字\n"
@@ -293,15 +344,27 @@ def rendered(text: str, size: int, monkeypatch: pytest.MonkeyPatch) -> tuple[int
 
     with monkeypatch.context() as patch:
         patch.setattr(_markdown._PARSER, "parse", counted)
-        out = render(markdown(width=80, height=30, live=True), *pieces(text, size))
+        out = render(markdown(width=40, height=8, live=True), *pieces(text, size))
     return parsed, len(out)
 
 
-@pytest.mark.parametrize(
-    "block", ["word " * 60 + "\n\n", "word " * 12 + "\n", "- item " * 8 + "\n"], ids=["short", "paragraph", "list"]
-)
-def test_the_work_grows_with_the_text_and_no_faster(block: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    small, large = ((block * 999)[:length] for length in (1500, 6000))
+GROWING = {
+    "short": ("", "word " * 60 + "\n\n"),
+    "paragraph": ("", "word " * 12 + "\n"),
+    "one line": ("", "word **two** "),
+    "list": ("", "- item " * 8 + "\n"),
+    "one item": ("- ", "  - item\n"),
+    "table": ("| a | b |\n|---|---|\n", "| one | two words |\n"),
+    "code": ("```python\n", "x = f(a)\n"),
+    "quotation": ("", "> some words\n"),
+    "one word": ("", "x"),
+}
+
+
+@pytest.mark.parametrize("name", GROWING)
+def test_the_work_grows_with_the_text_and_no_faster(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    head, block = GROWING[name]
+    small, large = (head + (block * length)[:length] for length in (1200, 4800))
     (parsed_small, out_small), (parsed, out) = (rendered(text, 5, monkeypatch) for text in (small, large))
     assert parsed < 6 * parsed_small
     assert out < 6 * out_small

@@ -2,7 +2,8 @@
 
 Rules: the text is neutralised before it is parsed, and what the parser makes of it (`&#x202e;`) once more; HTML is
 text; a top-level block is finished when another one begins, is then rendered once and never again; only the open block
-is redrawn, and the longer it is the less often, so that the whole costs time linear in the text.
+is redrawn, as much of it as can be seen, and the more rows that are the less often; words that go on with a row of
+prose are written behind it. So the whole costs time linear in the text.
 """
 
 import os
@@ -27,6 +28,17 @@ from typestream.result import Result
 __all__ = ("Markdown",)
 
 _SGR = re.compile(r"\x1b\[[0-9;]*m")
+_STEP = 4
+"""Characters by which the open block has grown before it is redrawn, for each of its rows."""
+_ALIKE = 6
+"""How many characters before new words must be on the screen as they were written, so that they are no markup."""
+_WORDS = re.compile(r" ?[A-Za-z0-9]+(?: [A-Za-z0-9]+)* ?")
+_PROSE = re.compile(r"\n*(?:[A-Za-z0-9]|[-*+] |[0-9]{1,9}[.)] )")
+_FENCE = re.compile(r" {0,3}(?:`{3}|~{3})")
+_TABLE = re.compile(r"[^\n]*\|[^\n]*\n[ |:-]*-[ |:-]*\n")
+_BETWEEN = re.compile(r"\n|[a-z] (?=[A-Za-z])")
+_LINE_END = re.compile(r"\n")
+_ITEM = re.compile(r"[-*+] |[0-9]{1,9}[.)] ")
 
 
 class Markdown:
@@ -60,7 +72,7 @@ class Markdown:
         self._pages: dict[int, _Page] = {}
         self._screen: list[str] = []
         self._screen_width = 0
-        self._redraw_at = 0
+        self._redraw_at = self._drawn = 0  # lengths of the open block
         self._first = True
         self._before: tuple[list[str], int, bool] | None = None  # while `feed` is at work
 
@@ -99,18 +111,43 @@ class Markdown:
         return self._write([*self._lines(finished), *last], [])
 
     def _show(self, finished: list[str]) -> str:
-        size = len(self._blocks.open)
-        if finished:
-            self._redraw_at = 0
+        text = self._blocks.open
         if not self._live:
             return self._write(self._lines(finished), []) if finished else ""
-        if not finished and size < self._redraw_at:
+        if not finished:
+            words = self._words(text)
+            if words or len(text) < self._redraw_at:
+                return words
+        done, self._redraw_at = self._lines(finished), 0
+        open_ = self._seen(text) if text.strip() else []
+        self._drawn = len(text)
+        return self._write(done, open_)
+
+    def _seen(self, text: str) -> list[str]:
+        """The rows of the open block that fit the window."""
+        rows = max(_now(self._height, 25) - 1, 1)
+        page, known = self._page(), self._blocks.known()
+        end = _end_of(text, rows, page.width)
+        lines = page.render(end, known)
+        if len(lines) < rows and len(end) < len(text):
+            end, lines = text, page.render(text, known)
+        lines = self._separated(lines)[-rows:]
+        self._redraw_at = len(text) + max(_STEP * len(lines), len(end) // 32)
+        return lines
+
+    def _words(self, text: str) -> str:
+        """What the text has more than was drawn, where nothing but words is added to a row of prose; else `""`."""
+        before, row = text[: self._drawn], self._screen[-1] if self._screen else ""
+        said = before.rstrip(" ")
+        found = _WORDS.fullmatch(text, len(said))
+        if not found or not _PROSE.match(text) or not row.endswith(said[-_ALIKE:]) or len(said) < _ALIKE:
             return ""
-        self._redraw_at = size + size // 32
-        done = self._lines(finished)
-        text = self._blocks.open
-        lines = self._separated(self._page().render(text, self._blocks.known())) if text.strip() else []
-        return self._write(done, lines[-max(_now(self._height, 25) - 1, 1) :])
+        words = found[0].rstrip(" ")
+        if cell_len(row) + len(words) > _now(self._width, 80) or self._screen_width != _now(self._width, 80):
+            return ""
+        self._screen = [*self._screen[:-1], row + words]
+        self._drawn = len(text)
+        return words
 
     def _lines(self, blocks: list[str]) -> list[str]:
         out: list[str] = []
@@ -196,6 +233,28 @@ class _Blocks:
 
 
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
+
+
+def _end_of(text: str, rows: int, width: int) -> str:
+    """Enough of the end of a block to fill a window, as Markdown that looks the same; all of it where in doubt."""
+    text = text.lstrip("\n")
+    room = rows * width
+    if _FENCE.match(text) or _TABLE.match(text):
+        lines = _LINE.findall(text[-4 * room :])
+        head = _LINE.findall(text[: 4 * room])[: 1 if _FENCE.match(text) else 2]
+        return "".join([*head, *lines[-rows:]]) if len(lines) > rows + 2 else text
+    if _ITEM.match(text):
+        lines = _LINE.findall(text[-4 * room :])
+        items = [number for number, line in enumerate(lines) if number and _ITEM.match(line)]
+        return "".join(lines[items[-rows] :]) if len(items) > rows else text
+    begin = (len(text) // room - 1) * room  # seldom another one, at which the rows would be broken anew
+    if begin <= 0:
+        return text
+    between = _LINE_END if text.startswith(">") else _BETWEEN
+    found = between.search(text, begin, begin + room // 2)
+    return text[found.end() if found else begin :]
+
+
 _PARSER = MarkdownIt("commonmark", {"html": False}).enable("strikethrough").enable("table")
 
 
@@ -203,6 +262,7 @@ class _Page:
     """rich, for one width."""
 
     def __init__(self, width: int, colour: bool) -> None:
+        self.width = width
         self._file = StringIO()
         self._console = Console(
             file=self._file,
@@ -217,13 +277,13 @@ class _Page:
             emoji=False,
             _environ={},
         )
+        self._document = RichMarkdown("", hyperlinks=False)  # costly to make: it makes a parser of its own
 
     def render(self, text: str, references: dict[str, Any]) -> list[str]:
         """The lines of one block, without the empty ones around it."""
-        document = RichMarkdown("", hyperlinks=False)
-        document.parsed = _PARSER.parse(text, references)
-        _clean(document.parsed)
-        self._console.print(document)
+        self._document.parsed = _PARSER.parse(text, references)
+        _clean(self._document.parsed)
+        self._console.print(self._document)
         lines = [line if "\x1b" in line else line.rstrip() for line in self._file.getvalue().split("\n")]
         self._file.seek(0)
         self._file.truncate()
