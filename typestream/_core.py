@@ -174,12 +174,13 @@ class Core:
 
     def _at_once(self, decoded: Decoded, now: float) -> TextDelta | None:
         event = decoded[0] if len(decoded) == 1 else None
-        if type(event) is not TextDelta or not mended(event.text) or self._decoder.completion != "incomplete":  # type: ignore[union-attr]
-            self._decoded(decoded, now)
-            return None
-        self.result.add(event)
-        self.result.timing.passed(len(event.text), now)
-        return event
+        if type(event) is TextDelta and (event.text.isascii() or mended(event.text)):
+            if self._decoder.completion == "incomplete":  # type: ignore[union-attr]
+                self.result.add(event)
+                self.result.timing.passed(len(event.text), now)
+                return event
+        self._decoded(decoded, now)
+        return None
 
     def end(self, now: float) -> None:
         """The source ended normally."""

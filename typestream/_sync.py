@@ -211,7 +211,7 @@ class TokenStream(StreamBase, Iterator[str]):
     def _leave(self, patience: float) -> None:
         """Carry out `stop` or `close` at once where nobody reads; else wake who does, who then sees to it."""
         self._leaving = True
-        if not self._reading.acquire(blocking=False):
+        if not self._reading.acquire(False):
             if self._pump is None:
                 self._source.interrupt()
             if not self._reading.acquire(timeout=patience):
@@ -329,7 +329,7 @@ def _flow(
 
     It knows nothing of the stream, which would otherwise live until the garbage collector breaks the circle."""
     next_item = source.read
-    while not commands and not ready and reading.acquire(blocking=False):
+    while not commands and not ready and reading.acquire(False):
         try:
             item = next_item()
         except StopIteration:

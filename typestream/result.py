@@ -205,7 +205,8 @@ class Result:
 
     def add_text(self, text: str) -> None:
         """Take in a piece of the answer of choice 0."""
-        self._open(0)._text.add(text)
+        choices = self.choices
+        (choices[0] if choices and choices[0].index == 0 else self._open(0))._text.add(text)
 
     def _add_other(self, event: Event) -> None:
         match event:

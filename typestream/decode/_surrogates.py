@@ -34,7 +34,7 @@ def mend(text: str) -> str:
 
 def mended(text: str) -> bool:
     """Whether there is nothing to mend."""
-    return text.isascii() or _LONE.search(text) is None
+    return _LONE.search(text) is None
 
 
 def _content(event: Any) -> str:

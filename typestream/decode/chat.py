@@ -119,7 +119,7 @@ class ChatDecoder(Base):
                 and _PLAIN_TOP.issuperset(item)
                 and choice["index"] == 0
                 and (self.opening.complete or self.opening.settled(item.get("id"), item.get("model")))
-                and mended(text)
+                and (text.isascii() or mended(text))
             ):
                 return text
         except (KeyError, TypeError, ValueError, AttributeError):

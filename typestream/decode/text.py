@@ -27,12 +27,14 @@ class TextDecoder:
         self.ended = False
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
         self._started = False
+        self._open = False  # half a character is held
 
     def decode(self, item: Any, raw: Any) -> Decoded:
         if type(item) is str or isinstance(item, str):
             text = self._cut() + str(item)
         elif isinstance(item, BYTES):
             text = self._utf8.decode(bytes(item))
+            self._open = bool(self._utf8.getstate()[0])
         elif item is None:
             return []
         else:
@@ -46,18 +48,19 @@ class TextDecoder:
 
     def brief(self, item: Any, raw: Any) -> str | Decoded:
         """The same; but text that needs nothing done to it comes as it is."""
-        if type(item) is str and item and mended(item) and self._started and not self._utf8.getstate()[0]:
+        if type(item) is str and item and self._started and not self._open and (item.isascii() or mended(item)):
             return item
         return self.decode(item, raw)
 
     def _cut(self) -> str:
         """Half a character that a string came after."""
-        text = self._utf8.decode(b"", True) if self._utf8.getstate()[0] else ""
+        text = self._utf8.decode(b"", True) if self._open else ""
         self._utf8.reset()
+        self._open = False
         return text
 
     def end(self) -> Decoded:
-        if not self._utf8.getstate()[0]:
+        if not self._open:
             self.completion = "complete"
         return []
 
