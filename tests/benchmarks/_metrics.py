@@ -7,7 +7,7 @@ from math import ceil, inf
 
 from typestream.pacing._metrics import BIN, Metrics, measure, variation, variation_of
 
-__all__ = ("Metrics", "bound", "measure", "variation")
+__all__ = ("Metrics", "bound", "first_rate", "measure", "variation")
 
 _GRID = 0.02  # seconds, of the bound's string
 
@@ -46,6 +46,12 @@ def _bound_between(times: list[float], sums: list[int], max_lag: float, start: f
     width = round(BIN / _GRID)
     bins = [sum(rates[i : i + width]) for i in range(0, len(rates) - width + 1, width)]
     return variation_of(bins) if bins else 0.0
+
+
+def first_rate(low: Sequence[float], high: Sequence[float], level: float) -> float:
+    """The increment with which the shortest path from `level` to `low[-1]` begins, that stays between the two."""
+    step, to = _straight(low, high, 0, level)
+    return (to - level) / step
 
 
 def _taut(low: Sequence[float], high: Sequence[float]) -> list[float]:

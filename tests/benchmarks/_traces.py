@@ -6,10 +6,11 @@ distributions fitted by eye to the recorded trace of that name.
 
 import json
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ("BURSTY", "KINDS", "Trace", "arrivals", "recorded", "shared", "trace")
+__all__ = ("BURSTY", "KINDS", "LAWS", "Trace", "arrivals", "recorded", "shared", "trace")
 
 Trace = list[tuple[float, int]]
 
@@ -65,12 +66,23 @@ def _bursts(rng: random.Random, units: int, gap: Any, size: Any) -> Trace:
     return rows
 
 
+Law = tuple[Callable[[random.Random], float], Callable[[random.Random], int]]
+
+LAWS: dict[str, Law] = {
+    "burst450": (lambda r: r.randint(400, 500), lambda r: r.randint(60, 120)),
+    "burst900": (lambda r: 150 + round(r.expovariate(1 / 450)), lambda r: max(5, round(r.gauss(75, 40)))),
+    # a cluster of some 13 ms as one burst
+    "mixed": (lambda r: 93 + r.expovariate(1 / 140), lambda r: sum(r.randint(1, 12) for _ in range(r.randint(3, 8)))),
+}
+"""How many milliseconds pass from burst to burst, and how many units each has."""
+
+
 def _burst450(rng: random.Random) -> Trace:
-    return _bursts(rng, 3000, lambda r: r.randint(400, 500), lambda r: r.randint(60, 120))
+    return _bursts(rng, 3000, *LAWS["burst450"])
 
 
 def _burst900(rng: random.Random) -> Trace:
-    return _bursts(rng, 2400, lambda r: 150 + round(r.expovariate(1 / 450)), lambda r: max(5, round(r.gauss(75, 40))))
+    return _bursts(rng, 2400, *LAWS["burst900"])
 
 
 def _mixed(rng: random.Random) -> Trace:

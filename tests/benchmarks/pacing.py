@@ -2,6 +2,8 @@
 
     python -m tests.benchmarks.pacing              the recorded traces (generated ones where they are missing)
     python -m tests.benchmarks.pacing --seeds 20   generated traces of the same kinds, twenty seeds
+    python -m tests.benchmarks.pacing --planner    the bursty ones (with --seeds, generated), beside a planner that
+                                                   draws futures from what it saw, or from the law of the source
 
 Everything runs in virtual time: the figures are the same on every machine.
 """
@@ -11,6 +13,7 @@ from collections.abc import Sequence
 from statistics import median
 
 from tests.benchmarks._metrics import Metrics, bound, measure
+from tests.benchmarks._planner import planned
 from tests.benchmarks._traces import BURSTY, KINDS, Trace, arrivals, recorded, shared, trace
 from typestream.pacing import Pacing, Smooth
 from typestream.pacing._schedule import TICK
@@ -154,12 +157,30 @@ def seeds(count: int, kinds: Sequence[str] = tuple(KINDS)) -> None:
             print(f"{kind:<9} {max_lag:<5} {text} ", missed or "ok", flush=True)
 
 
+def planner(traces: Sequence[tuple[str, Trace]]) -> None:
+    """What foresight is worth: `Smooth` beside a planner that does not know the future either."""
+    print("share of the bound: Smooth; a planner that learns the law of the source; one that is told it; the gate")
+    for kind in BURSTY:
+        rows = [arrivals(rows) for name, rows in traces if name == kind]
+        for at, max_lag in enumerate(LAGS):
+            limit = sum(bound(came, max_lag) for came in rows)
+            own = sum(run([(1000 * t, len(text)) for t, text in came], Smooth(max_lag)).variation for came in rows)
+            learnt = sum(planned(came, max_lag, TAIL) for came in rows)
+            told = sum(planned(came, max_lag, TAIL, kind) for came in rows)
+            shares = "  ".join(f"{limit / reached:.2f}" for reached in (own, learnt, told))
+            print(f"{kind:<9} {max_lag:<5} {shares}  {GATES[kind][at]}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, metavar="N", help="generated traces with N seeds instead")
     parser.add_argument("--kind", action="append", choices=list(KINDS), help="only this kind (with --seeds)")
+    parser.add_argument("--planner", action="store_true", help="what foresight is worth, on the bursty traces")
     options = parser.parse_args()
-    if options.seeds:
+    if options.planner:
+        numbers = range(1, (options.seeds or 0) + 1)
+        planner([(kind, trace(kind, seed)) for kind in BURSTY for seed in numbers] or list(recorded().items()))
+    elif options.seeds:
         seeds(options.seeds, options.kind or tuple(KINDS))
     else:
         table()

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.benchmarks._metrics import Metrics, bound, measure, variation
+from tests.benchmarks._planner import planned
 from tests.benchmarks._traces import arrivals, recorded, shared, trace
-from tests.benchmarks.pacing import GATES, LAGS, dominated, failures, run, share
+from tests.benchmarks.pacing import GATES, LAGS, TAIL, dominated, failures, run, share
 from typestream.events import Finish, TextDelta, Usage
 from typestream.pacing import Pause, Schedule, Smooth, Steady
 from typestream.pacing._schedule import TICK
@@ -109,6 +110,14 @@ def test_share_of_the_bound(kind: str, max_lag: float) -> None:
     for seed in SEEDS:
         own = share(trace(kind, seed), max_lag, on(kind, seed, max_lag))
         assert own >= REACHED.get((kind, max_lag), gate)
+
+
+@pytest.mark.parametrize(("kind", "max_lag"), [("burst450", 0.55), ("burst900", 0.8)])
+def test_it_is_as_even_as_a_planner_that_draws_futures_from_what_it_saw(kind: str, max_lag: float) -> None:
+    rows = arrivals(trace(kind, 3))
+    reached = planned(rows, max_lag, TAIL, futures=8)
+    assert bound(rows, max_lag, TAIL) <= reached
+    assert on(kind, 3, max_lag).variation <= 1.1 * reached
 
 
 @pytest.mark.skipif(shared("pacing_baselines.json") is None, reason="needs the shared figures of published smoothers")
