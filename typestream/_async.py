@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from math import inf
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from typing_extensions import Self
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typestream._source import AsyncReadable
     from typestream._sync import TokenStream
     from typestream._tee import Policy, Tee
-    from typestream.render import Renderer
+    from typestream.render import Renderer, Sink
 
 __all__ = ("AsyncTokenStream",)
 
@@ -82,12 +82,12 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
             pass
         return self.result
 
-    async def render(self, renderer: "Renderer", to: IO[str] | None = None) -> Result:
+    async def render(self, renderer: "Renderer", to: "Sink | None" = None) -> Result:
         """Read to the end, writing what `renderer` makes of each event.
 
         Args:
             renderer: makes text of events; its last words are written even when the stream breaks off.
-            to: a text file; standard output where none is given.
+            to: a text file, or what else has `write(str)`; standard output where none is given.
         """
         from typestream.render import Rendering
 

@@ -8,7 +8,7 @@ import threading
 import warnings
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from typing_extensions import Self
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typestream._async import AsyncTokenStream
     from typestream._source import Readable
     from typestream._tee import Policy, Tee
-    from typestream.render import Renderer
+    from typestream.render import Renderer, Sink
 
 __all__ = ("TokenStream",)
 
@@ -105,12 +105,12 @@ class TokenStream(StreamBase, Iterator[str]):
             pass
         return self.result
 
-    def render(self, renderer: "Renderer", to: IO[str] | None = None) -> Result:
+    def render(self, renderer: "Renderer", to: "Sink | None" = None) -> Result:
         """Read to the end, writing what `renderer` makes of each event.
 
         Args:
             renderer: makes text of events; its last words are written even when the stream breaks off.
-            to: a text file; standard output where none is given.
+            to: a text file, or what else has `write(str)`; standard output where none is given.
         """
         from typestream.render import Rendering
 

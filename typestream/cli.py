@@ -12,13 +12,12 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, NoReturn, cast
+from typing import Any, NoReturn
 
 import typestream
 from typestream._command import PACES, CommandError, Screen, Terminated, pace, paced_for
 from typestream.errors import StreamError, UnsupportedSource
-from typestream.events import Event
-from typestream.pacing import Instant, Smooth, Steady
+from typestream.pacing import AsRecorded, Instant, Smooth, Steady
 
 __all__ = ("main",)
 
@@ -59,14 +58,16 @@ def _play(args: argparse.Namespace, screen: Screen) -> None:
     speed = args.speed
     if recorded and speed is None and args.pace is None and not isinstance(paced_for(screen, None, Smooth()), Instant):
         speed = 1.0
-    if isinstance(complete, Recording) and speed is not None:
-        stream = typestream.stream(_Timed(complete, speed)).paced(args.pace or Instant())
+    try:
+        stream = typestream.replay(complete)
+    except UnsupportedSource as error:
+        raise CommandError(str(error)) from None
+    if speed is None:
+        stream.paced(paced_for(screen, args.pace, Steady(80.0)))
     else:
-        try:
-            stream = typestream.replay(complete)
-        except UnsupportedSource as error:
-            raise CommandError(str(error)) from None
-        stream = stream.paced(paced_for(screen, args.pace, Steady(80.0)))
+        stream.paced(AsRecorded(speed))
+        if args.pace is not None:
+            stream = typestream.stream(stream.events()).paced(args.pace)
     _type(stream, screen, args.raw)
 
 
@@ -101,7 +102,7 @@ def _compare(args: argparse.Namespace, screen: Screen) -> None:
         raise CommandError(f"{args.file} cannot be read: {error.strerror}.") from None
     except ValueError as error:
         raise CommandError(str(error)) from None
-    write(cast(IO[str], screen), compared.table())
+    write(screen, compared.table())
     if args.svg is not None:
         try:
             Path(args.svg).write_text(compared.svg(), encoding="utf-8")
@@ -110,12 +111,16 @@ def _compare(args: argparse.Namespace, screen: Screen) -> None:
 
 
 def _type(stream: typestream.TokenStream, screen: Screen, raw: bool) -> None:
-    """Show a stream: neutralised on a terminal, as it is in a file or a pipe."""
-    from typestream.render import Plain
+    """Show a stream: on a terminal neutralised, with a mark where it was cut; as it is in a file or a pipe."""
+    from typestream.render import Plain, Terminal, cut_mark, write
 
+    shown = screen.isatty() and not raw
     with stream:
-        stream.render(Plain(raw=raw or not screen.isatty()), cast(IO[str], screen))
+        result = stream.render(Terminal() if shown else Plain(raw=True), screen)
     screen.fresh()
+    mark = cut_mark(result)
+    if mark and not shown:
+        write(sys.stderr, f"typestream: {mark}\n")
 
 
 def _load(path: str) -> Any:
@@ -152,32 +157,10 @@ class _Input(Iterator[str]):
         while not self._ended:
             data = os.read(self._fd, 65536)
             self._ended = not data
-            if text := self._decoder.decode(data, self._ended):
+            text = self._decoder.decode(data, self._ended)
+            if text or self._ended:  # at the end in any case: an empty input is whole, too
                 return text
         raise StopIteration
-
-
-class _Timed(Iterator[Event]):
-    """A recording's events at the times they came, at `speed` times the speed; ends as the recording ends."""
-
-    def __init__(self, recording: Any, speed: float) -> None:
-        self._recording = recording
-        self._events = iter(recording.events)
-        self._speed = speed
-        self._start: float | None = None
-
-    def __next__(self) -> Event:
-        import time
-
-        at, event = next(self._events, (None, None))
-        if at is None or event is None:
-            if self._recording.end != "complete":
-                raise CommandError("the recording breaks off here")
-            raise StopIteration
-        if self._start is None:
-            self._start = time.monotonic()
-        time.sleep(max(0.0, self._start + at / self._speed - time.monotonic()))
-        return event  # type: ignore[no-any-return]
 
 
 class _Parser(argparse.ArgumentParser):

@@ -8,7 +8,9 @@ import pytest
 from openai.types.chat import ChatCompletion
 
 import typestream
+from tests.cli.conftest import Tty
 from typestream.cli import main
+from typestream.testing import VirtualClock
 
 HOSTILE = "safe \x1b]0;title\x07\x1b[2J‮ text\n"
 
@@ -133,29 +135,33 @@ def recording(tmp_path):
 
 
 @pytest.fixture
-def slept(monkeypatch):
-    """Time passes when somebody sleeps, and only then."""
-    waits = []
-    monkeypatch.setattr("time.monotonic", lambda: 100.0 + sum(waits))
-    monkeypatch.setattr("time.sleep", waits.append)
-    return waits
+def clock():
+    """Time passes when somebody waits, and then at once."""
+    with VirtualClock() as clock:
+        yield clock
 
 
-def test_a_recording_is_played_at_once_where_nobody_watches(recording, capsys, slept):
+def test_a_recording_is_played_at_once_where_nobody_watches(recording, capsys, clock):
     assert main(["play", str(recording)]) == 0
     assert capsys.readouterr() == ("one two three", "")
-    assert slept == []
+    assert clock.waits == []
 
 
-def test_a_recording_is_played_as_it_came_on_a_terminal(recording, on_terminal, slept):
+def test_a_recording_is_played_as_it_came_on_a_terminal(recording, on_terminal, clock):
     assert on_terminal("play", str(recording)) == "one two three\n"
-    assert slept == [0, 2, 2]
+    assert clock.waits == [2.0, 4.0]
 
 
-def test_a_recording_is_played_faster(recording, capsys, slept):
+def test_a_recording_is_played_faster(recording, capsys, clock):
     assert main(["play", str(recording), "--speed", "4"]) == 0
     assert capsys.readouterr() == ("one two three", "")
-    assert slept == [0, 0.5, 0.5]
+    assert clock.waits == [0.5, 1.0]
+
+
+def test_a_recording_can_be_given_a_pace_as_well(recording, capsys, clock):
+    assert main(["play", str(recording), "--speed", "4", "--pace", "steady:10"]) == 0
+    assert capsys.readouterr() == ("one two three", "")
+    assert clock.now() > 1.0
 
 
 def test_a_recording_that_broke_off_says_so(recording, capsys):
@@ -167,6 +173,27 @@ def test_a_recording_that_broke_off_says_so(recording, capsys):
         assert out == "one two "
         assert err.startswith("typestream: ")
         assert err.count("\n") == 1
+
+
+def test_a_recording_that_broke_off_is_marked_on_a_terminal(recording, monkeypatch, capsys):
+    lines = recording.read_text(encoding="ascii").splitlines(keepends=True)
+    recording.write_text("".join(lines[:-1]), encoding="ascii")
+    terminal = Tty()
+    monkeypatch.setattr("sys.stdout", terminal)
+    assert main(["play", str(recording), "--pace", "instant"]) == 1
+    assert terminal.getvalue().startswith("one two three\n\x1b[31m[the answer broke off: StreamTruncated")
+    assert capsys.readouterr().err.startswith("typestream: ")
+
+
+def test_a_cut_answer_is_marked(tmp_path, capsys, on_terminal):
+    cut = completion("half an ans")
+    cut["choices"][0]["finish_reason"] = "length"
+    (tmp_path / "file").write_text(json.dumps(cut), encoding="utf-8")
+    assert main(["play", str(tmp_path / "file")]) == 0
+    assert capsys.readouterr() == ("half an ans", "typestream: cut at the length limit\n")
+    assert "half an ans\n\x1b[31m[cut at the length limit]" in on_terminal(
+        "play", str(tmp_path / "file"), "--pace=instant"
+    )
 
 
 def test_what_cannot_be_played_is_one_sentence(tmp_path, refused):

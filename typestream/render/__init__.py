@@ -12,7 +12,7 @@ from typestream.render._neutralise import Neutraliser, neutralise
 from typestream.render._openai import OpenAISse
 from typestream.render._plain import Plain
 from typestream.render._sink import Rendering, Sink, attach, write
-from typestream.render._terminal import Terminal
+from typestream.render._terminal import Terminal, cut_mark
 
 if TYPE_CHECKING:
     from typestream.render._markdown import Markdown
@@ -31,6 +31,7 @@ __all__ = (
     "Sse",
     "Terminal",
     "attach",
+    "cut_mark",
     "finished",
     "neutralise",
     "websocket",

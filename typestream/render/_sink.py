@@ -53,9 +53,9 @@ class Rendering:
         result: the stream's result, final when the block is left.
     """
 
-    def __init__(self, renderer: Renderer, file: Any, result: Result) -> None:
+    def __init__(self, renderer: Renderer, file: Sink | None, result: Result) -> None:
         self._renderer = renderer
-        self._file = sys.stdout if file is None else file
+        self._file: Sink = sys.stdout if file is None else file
         self._result = result
 
     def __enter__(self) -> "Rendering":

@@ -25,7 +25,7 @@ def wants_colour(file: Any) -> bool:
         return False
 
 
-def cut_mark(result: Result, index: int) -> str:
+def cut_mark(result: Result, index: int = 0) -> str:
     """What to tell of an answer that is not whole; `""` of one that is."""
     if result.completion == "incomplete":
         return "the answer broke off"
