@@ -4,6 +4,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
+from typestream.decode import _packers
 from typestream.decode._limits import Limits
 from typestream.errors import StreamLimitExceeded, StreamProtocolError
 
@@ -27,13 +28,14 @@ class Decompressor:
     def __init__(self, encoding: str | None = None, limits: Limits | None = None) -> None:
         self._encoding = _name(encoding)
         self._ratio = (limits or Limits()).ratio
+        self._other = _packers.unpacker(self._encoding) if _packers.knows(self._encoding) else None
         self._zlib: Any = None
         self._read = self._given = 0
 
     @staticmethod
     def knows(encoding: str | None) -> bool:
-        """Whether an encoding is undone here; brotli, zstandard and several at once are the HTTP library's."""
-        return _name(encoding) in (*_IDENTITY, *_GZIP, *_DEFLATE)
+        """Whether an encoding is undone here; several at once are the HTTP library's."""
+        return _name(encoding) in (*_IDENTITY, *_GZIP, *_DEFLATE) or _packers.knows(_name(encoding))
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """The decoded bytes, in pieces of at most 64 KiB (as they came, where there is no encoding).
@@ -47,19 +49,32 @@ class Decompressor:
                 yield data
             return
         self._read += len(data)
+        if self._other is not None:
+            yield from self._unpacked(self._other, data)
+            return
         while data and self._begin(data):
             before = self._zlib.copy()
             try:
                 piece = self._zlib.decompress(data, _PIECE)
             except zlib.error as exc:
                 yield from self._good(before, data)
-                message = f"The body is not in the encoding it claims, {self._encoding}."
-                raise StreamProtocolError(message, excerpt=data) from exc
+                raise self._not_in_it(data) from exc
             if piece:
                 self._count(len(piece))
                 yield piece
             data = self._zlib.unused_data if self._zlib.eof else self._zlib.unconsumed_tail
             yield from self._held(len(piece) if not data else 0)
+
+    def _unpacked(self, unpack: _packers.Unpack, data: bytes) -> Iterator[bytes]:
+        try:
+            for piece in unpack(data):
+                self._count(len(piece))
+                yield piece
+        except ValueError as exc:
+            raise self._not_in_it(data) from exc
+
+    def _not_in_it(self, data: bytes) -> StreamProtocolError:
+        return StreamProtocolError(f"The body is not in the encoding it claims, {self._encoding}.", excerpt=data)
 
     def _begin(self, data: bytes) -> bool:
         """Be ready to decode `data`; False where it is but padding after the end."""
