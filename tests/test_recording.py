@@ -81,6 +81,50 @@ def test_a_failed_stream_says_so_in_its_recording():
     assert not out.closed
 
 
+BODY = (
+    b'data: {"choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": "stop"}]}\n\n',
+    b"data: [DONE]\n\n",
+)
+SECRETS = {"set-cookie": "session=secret", "authorization": "secret", "openai-organization": "secret"}
+
+
+class Response:
+    """What is read of an HTTP response."""
+
+    def __init__(self, **headers):
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()} | SECRETS
+
+    def close(self): ...
+
+    async def aclose(self): ...
+
+
+class SyncResponse(Response):
+    def iter_bytes(self):
+        yield from BODY
+
+
+class AsyncResponse(Response):
+    async def aiter_bytes(self):
+        for chunk in BODY:
+            yield chunk
+
+
+@pytest.mark.parametrize("make", [SyncResponse, AsyncResponse])
+@pytest.mark.parametrize("header", ["x_request_id", "request_id"])
+def test_of_the_headers_the_content_type_and_the_request_id_are_kept(tmp_path, make, header):
+    response = make(content_type="text/event-stream; charset=utf-8", **{header: "req_1"})
+    stream = typestream.stream(response).recorded(tmp_path / "r.jsonl")
+    if isinstance(stream, typestream.AsyncTokenStream):
+        VirtualClock().run(stream.collect)
+    else:
+        stream.collect()
+    recording = typestream.Recording.load(tmp_path / "r.jsonl")
+    assert recording.response == {"content_type": "text/event-stream; charset=utf-8", "request_id": "req_1"}
+    assert "secret" not in (tmp_path / "r.jsonl").read_text()
+    assert typestream.replay(recording).collect().text == "a"
+
+
 def test_what_is_no_recording_is_refused(tmp_path):
     (tmp_path / "no.txt").write_text("hello\n")
     with pytest.raises(ValueError, match="not a typestream recording"):

@@ -81,6 +81,7 @@ class _Source:
     Attributes:
         decoder: what to decode the items with, once opened; None to choose by the first item.
         wire: whether the items are the bytes of a connection.
+        opened: what the items come from: what was given, or what awaiting or entering it has given.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class _Source:
     ) -> None:
         self.name = type(given).__name__
         self.decoder = decoder
+        self.opened: Any = None
         self.wire = False
         self.memory = memory
         self._given = given
@@ -122,6 +124,7 @@ class SyncSource(_Source):
         return next(self._iterator)
 
     def _open(self, given: Any) -> Iterator[Any]:
+        self.opened = given
         self._body = None if self._objects else sync_body(given, self._limits)
         if self._body is not None:
             self.decoder, self.wire = self._body.decoder, True
@@ -185,6 +188,7 @@ class AsyncSource(_Source):
         return item
 
     async def _open(self, given: Any) -> AsyncIterator[Any]:
+        self.opened = given
         if hasattr(given, "__await__") and not hasattr(given, "__aiter__"):
             self._call = Awaited(given)
             return await self._open(await self._call)

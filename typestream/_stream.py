@@ -101,9 +101,11 @@ class StreamBase:
         Raises:
             OSError: the path cannot be opened.
         """
+        from typestream.sources.http import origin
         from typestream.sources.recording import Recorder
 
-        recorder = Recorder(target)
+        source = self._source
+        recorder = Recorder(target, lambda: origin(getattr(source, "opened", None)))
         return self._do(lambda core, now: core.record(recorder))
 
     def skip(self) -> Self:

@@ -10,7 +10,12 @@ from typing import Any, NamedTuple
 
 from typestream.decode.wire import Decompressor, Limits, WireDecoder
 
-__all__ = ("AsyncBody", "Body", "async_body", "shutdown", "sync_body")
+__all__ = ("AsyncBody", "Body", "async_body", "origin", "shutdown", "sync_body")
+
+_ORIGIN = (
+    ("content_type", ("content-type",)),
+    ("request_id", ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid")),
+)
 
 
 class Body(NamedTuple):
@@ -116,6 +121,17 @@ def _decoder(response: Any, build: Callable[[Any], Any] | None, limits: Limits |
     headers = response.headers
     encoding = headers.get("content-encoding") if raw else None
     return WireDecoder(headers.get("content-type"), status=status, encoding=encoding, limits=limits, build=build)
+
+
+def origin(given: Any) -> dict[str, str]:
+    """The content type and the request id of the response that a source is read from; nothing where there is none."""
+    for holder in (given, getattr(given, "_raw_stream", None)):
+        found = (getattr(holder, "http_response", None), holder, getattr(holder, "response", None))
+        response = next(filter(_is_response, found), None)
+        if response is not None:
+            values = {name: next(filter(None, map(response.headers.get, keys)), None) for name, keys in _ORIGIN}
+            return {name: str(value) for name, value in values.items() if value is not None}
+    return {}
 
 
 def shutdown(given: Any) -> None:

@@ -1,12 +1,14 @@
 """Recordings: a stream written down as it flows, and read back.
 
 JSON Lines. The first line says what it is: `{"typestream": "recording", "version": 1}`. Then one line an event, as it
-arrived: `{"t": seconds since the first, "event": {…}}`. The last line, which is missing after a crash, says how the
-stream ended: `{"t": …, "end": "complete" | "error", …}`. Nothing of the request is written, and no header.
+arrived: `{"t": seconds since the first, "event": {…}}`; before the first, where the source is an HTTP response,
+`{"t": 0.0, "response": {"content_type": …, "request_id": …}}`. The last line, which is missing after a crash, says how
+the stream ended: `{"t": …, "end": "complete" | "error", …}`. Nothing of the request is written, and no other header.
 """
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from typing import IO, Any
 
@@ -22,15 +24,17 @@ class Recorder:
 
     Args:
         target: a path, opened for writing now, or an open text file, which stays open.
+        origin: what is to be kept of the response; asked when something has arrived.
     """
 
-    def __init__(self, target: "str | os.PathLike[str] | IO[str]") -> None:
+    def __init__(self, target: "str | os.PathLike[str] | IO[str]", origin: Callable[[], dict[str, str]] = dict) -> None:
         own = isinstance(target, (str, os.PathLike))
         if isinstance(target, (str, os.PathLike)):
             target = open(target, "w", encoding="ascii")  # noqa: SIM115  closed when the stream ends
         self._file: IO[str] = target
         self._own = own
         self._start: float | None = None
+        self._origin = origin
         self._write({"typestream": "recording", "version": 1})
 
     def __call__(self, event: Event | Exception | None, now: float) -> None:
@@ -39,6 +43,8 @@ class Recorder:
             return
         if self._start is None:
             self._start = now
+            if response := self._origin():
+                self._write({"t": 0.0, "response": response})
         line: dict[str, Any] = {"t": round(now - self._start, 6)}
         if event is None:
             line["end"] = "complete"
@@ -66,12 +72,20 @@ class Recording:
         events: each event with its arrival time, in seconds since the first.
         end: `"complete"`, `"error"`, or None where the recording broke off.
         ended: when the stream ended; None where the recording broke off.
+        response: `content_type` and `request_id` of the HTTP response, as far as they are known.
     """
 
-    def __init__(self, events: list[tuple[float, Event]], end: str | None = None, ended: float | None = None) -> None:
+    def __init__(
+        self,
+        events: list[tuple[float, Event]],
+        end: str | None = None,
+        ended: float | None = None,
+        response: dict[str, str] | None = None,
+    ) -> None:
         self.events = events
         self.end = end
         self.ended = ended
+        self.response = response or {}
 
     def timed(self) -> list[Event]:
         """The events, each with the line that says when it came as its `raw`."""
@@ -108,6 +122,8 @@ class Recording:
                 break  # the crash that ended the recording cut this line
             if "end" in entry:
                 recording.end, recording.ended = entry["end"], entry["t"]
+            elif "response" in entry:
+                recording.response = entry["response"]
             else:
                 event = replace(event_from_dict(entry["event"]), raw=entry)
                 recording.events.append((entry["t"], event))
