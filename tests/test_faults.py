@@ -191,6 +191,14 @@ def test_memory_is_bounded(server: FaultServer, name: str) -> None:
     assert peak < 8 << 20
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("status-204", "204 No Content"), ("empty", "sent no body"), ("json-200-cut", '"id"'), ("rst-mid", "connection")],
+)
+def test_an_early_end_says_what_came_instead(server: FaultServer, name: str, said: str) -> None:
+    assert said in str(read(server, FAULTS[name], "chat", "sync").error)
+
+
 CASES = [
     # what is alike in all runtimes and APIs need not be tried in each every time
     pytest.param(

@@ -249,7 +249,8 @@ class Core:
             return StreamTruncated("The source ended without a finish reason.")
         if decoder is None:
             return StreamTruncated("The source ended before it had said anything.")
-        return StreamTruncated("The source ended before the answer did: no marker said that it is whole.")
+        detail = getattr(decoder, "detail", None) or "no marker said that it is whole."
+        return StreamTruncated(f"The source ended before the answer did: {detail[0].lower()}{detail[1:]}")
 
     # -- decode → transform → pace
 
