@@ -1,7 +1,8 @@
 """A server process that sends long streams as fast as they are read: `python -m tests.benchmarks._server`.
 
 It prints its port. The path says what to send: `/CHUNKS/v1/…` in large writes, `/CHUNKS/single/v1/…` each event in an
-HTTP chunk and a TCP segment of its own.
+HTTP chunk and a TCP segment of its own, `/CHUNKS/single,padded/v1/…` that with random padding in each chunk, as OpenAI
+sends it unless told not to.
 """
 
 import json
@@ -11,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from random import Random
 from typing import Any
 
 __all__ = ("chat_chunks", "response_events", "running")
@@ -18,13 +20,15 @@ __all__ = ("chat_chunks", "response_events", "running")
 _TOKEN = " word"
 
 
-def chat_chunks(count: int) -> list[dict[str, Any]]:
+def chat_chunks(count: int, *, padded: bool = False) -> list[dict[str, Any]]:
     """A chat answer of so many text chunks, as OpenAI sends them."""
+    padding = Random(0)
     head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
 
     def chunk(delta: dict[str, Any], reason: str | None = None) -> dict[str, Any]:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
-        return {**head, "system_fingerprint": "fp_1", "choices": [choice], "usage": None}
+        pad = {"obfuscation": f"{padding.getrandbits(40):x}"} if padded else {}
+        return {**head, "system_fingerprint": "fp_1", "choices": [choice], "usage": None, **pad}
 
     usage = {"prompt_tokens": 7, "completion_tokens": count, "total_tokens": count + 7}
     texts = [chunk({"content": _TOKEN}) for _ in range(count)]
@@ -57,24 +61,25 @@ def response_events(count: int) -> list[dict[str, Any]]:
     return [{**event, "sequence_number": number} for number, event in enumerate(events)]
 
 
-def _frames(kind: str, count: int) -> list[bytes]:
+def _frames(kind: str, count: int, padded: bool) -> list[bytes]:
     if kind == "responses":
         return [f"event: {e['type']}\ndata: {json.dumps(e)}\n\n".encode() for e in response_events(count)]
-    return [*(f"data: {json.dumps(chunk)}\n\n".encode() for chunk in chat_chunks(count)), b"data: [DONE]\n\n"]
+    chunks = chat_chunks(count, padded=padded)
+    return [*(f"data: {json.dumps(chunk)}\n\n".encode() for chunk in chunks), b"data: [DONE]\n\n"]
 
 
 def _chunked(body: bytes) -> bytes:
     return b"%x\r\n%s\r\n" % (len(body), body)
 
 
-_bodies: dict[tuple[str, int, bool], list[bytes]] = {}
+_bodies: dict[tuple[str, int, str], list[bytes]] = {}
 
 
-def _body(kind: str, count: int, single: bool) -> list[bytes]:
-    key = (kind, count, single)
+def _body(kind: str, count: int, how: str) -> list[bytes]:
+    key = (kind, count, how)
     if key not in _bodies:
-        frames = _frames(kind, count)
-        step = 1 if single else 64
+        frames = _frames(kind, count, "padded" in how)
+        step = 1 if "single" in how else 64
         _bodies[key] = [_chunked(b"".join(frames[i : i + step])) for i in range(0, len(frames), step)] + [b"0\r\n\r\n"]
     return _bodies[key]
 
@@ -89,8 +94,8 @@ def _serve(connection: socket.socket) -> None:
                 name, _, value = line.partition(b":")
                 length = int(value) if name.lower() == b"content-length" else length
             file.read(length)
-            _, count, *rest = path.split("/")
-            body = _body("responses" if "responses" in path else "chat", int(count), "single" in rest)
+            _, count, how, *_ = path.split("/")
+            body = _body("responses" if "responses" in path else "chat", int(count), how)
             connection.sendall(
                 b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
             )

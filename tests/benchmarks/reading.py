@@ -18,6 +18,7 @@ from typing import Any
 import openai
 
 import typestream
+from tests.benchmarks._peers import peers
 from tests.benchmarks._server import chat_chunks, running
 
 __all__ = ("main",)
@@ -58,6 +59,11 @@ def _sdk_chat(client: openai.OpenAI) -> int:
     return size
 
 
+def _sdk_helper(client: openai.OpenAI) -> int:
+    with client.chat.completions.stream(model="m", messages=_CHAT["messages"]) as stream:
+        return sum(len(event.delta) for event in stream if event.type == "content.delta")
+
+
 def _sdk_responses(client: openai.OpenAI) -> int:
     return sum(len(e.delta) for e in client.responses.create(**_RESPONSE) if e.type == "response.output_text.delta")
 
@@ -67,8 +73,15 @@ def _raw(client: openai.OpenAI) -> int:
     return sum(len(data) for data in stream.response.iter_bytes())
 
 
-def _sync(base: str, count: int, rounds: int, *, single: bool) -> None:
-    path = f"{base}/{count}/{'single/' if single else ''}v1"
+_HOW = {
+    "joined": "several events a read",
+    "single": "one event a read",
+    "single,padded": "one event a read, with padding that differs in each",
+}
+
+
+def _sync(base: str, count: int, rounds: int, how: str) -> None:
+    path, single = f"{base}/{count}/{how}/v1", "single" in how
     with openai.OpenAI(base_url=path, api_key="none") as client:
         chat, responses = client.chat.completions, client.responses
         cases: dict[str, Case] = {
@@ -77,9 +90,12 @@ def _sync(base: str, count: int, rounds: int, *, single: bool) -> None:
             "typestream, events()": lambda: sum(1 for _ in typestream.stream(chat.create(**_CHAT)).events()),
             "the HTTP library's bytes only": lambda: _raw(client),
         }
+        if not single:
+            cases["openai, its stream() helper"] = lambda: _sdk_helper(client)
+            cases |= peers(path)
         goal = 0.13 if single else 0.10
         goals = {"typestream, for text in stream": goal, "typestream, events()": goal + 0.02}
-        _measure(f"chat, sync, {'one event' if single else 'several events'} a read", cases, count, rounds, goals)
+        _measure(f"chat, sync, {_HOW[how]}", cases, count, rounds, goals)
         if not single:
             cases = {
                 "openai Responses": lambda: _sdk_responses(client),
@@ -88,8 +104,8 @@ def _sync(base: str, count: int, rounds: int, *, single: bool) -> None:
             _measure("Responses, sync", cases, count, rounds, {"typestream Responses": 0.15})
 
 
-def _async(base: str, count: int, rounds: int, *, single: bool) -> None:
-    path = f"{base}/{count}/{'single/' if single else ''}v1"
+def _async(base: str, count: int, rounds: int, how: str) -> None:
+    path = f"{base}/{count}/{how}/v1"
 
     async def theirs(client: openai.AsyncOpenAI) -> None:
         size = 0
@@ -113,8 +129,8 @@ def _async(base: str, count: int, rounds: int, *, single: bool) -> None:
         return openai.DefaultAsyncHttpxClient(verify=False)
 
     cases = {"openai, async for": case(theirs), "typestream, async for": case(ours)}
-    title = f"chat, async, {'one event' if single else 'several events'} a read"
-    _measure(title, cases, count, rounds, {"typestream, async for": 0.17 if single else 0.12})
+    goal = 0.17 if "single" in how else 0.12
+    _measure(f"chat, async, {_HOW[how]}", cases, count, rounds, {"typestream, async for": goal})
 
 
 class _Bare:
@@ -192,9 +208,9 @@ def main(arguments: list[str] | None = None) -> None:
     args = parser.parse_args(arguments)
     _memory(args.chunks, args.rounds)
     with running() as base:
-        for single in (False, True):
-            _sync(base, args.chunks, args.rounds, single=single)
-            _async(base, args.chunks, args.rounds, single=single)
+        for how in _HOW:
+            _sync(base, args.chunks, args.rounds, how)
+            _async(base, args.chunks, args.rounds, how)
     _growth(args.rounds)
     _imports(args.rounds)
 
