@@ -1,8 +1,9 @@
 """Local models: time per token next to transformers' own streamers, what each does when things fail, and an event
 loop's heartbeat under a model and under a blocking generator. Run: python -m tests.benchmarks.local
 
-Needs torch, transformers and tokenizers; makes a tiny model with random weights. The time per token is that of the
-whole process (CPU), in interleaved rounds, medians; the floor is `generate` without a streamer.
+Needs torch, transformers and tokenizers; makes a tiny model with random weights. Times per token are those of the
+whole process (CPU), in interleaved rounds, medians: of the model, whose floor is `generate` without a streamer; and of
+one that computes nothing, where only the way of a token to its reader is left, at once and one each millisecond.
 """
 
 import asyncio
@@ -12,16 +13,41 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import anyio
+
 import typestream
 
-TOKENS, ROUNDS = 200, 7
+TOKENS, ROUNDS = 100, 25
 PROMPT = "It is a truth universally acknowledged"
 PATIENCE = 1.0
 """Seconds after which a reader that still waits is said to hang."""
 
 
+class Idle:
+    """In the place of a model: hands over tokens that were made before.
+
+    Args:
+        tokens: their ids.
+        gap: seconds between two.
+    """
+
+    def __init__(self, tokens: list[Any], gap: float) -> None:
+        self._tokens = tokens
+        self._gap = gap
+
+    def generate(self, streamer: Any, input_ids: Any, **options: Any) -> None:
+        streamer.put(input_ids)
+        due = time.perf_counter()
+        for token in self._tokens:
+            due += self._gap
+            if self._gap:
+                time.sleep(max(0.0, due - time.perf_counter()))
+            streamer.put(token)
+        streamer.end()
+
+
 class Bench:
-    """The model, and `generate` read in several ways."""
+    """A model, and its `generate` read in several ways."""
 
     def __init__(self) -> None:
         import torch
@@ -31,126 +57,160 @@ class Bench:
 
         torch.set_num_threads(1)
         transformers.logging.set_verbosity_error()
+        self.torch: Any = torch
         self.hf: Any = transformers
         self.tokenizer = tiny_llama.tokenizer()
-        self.model = tiny_llama.model(len(self.tokenizer))
+        self.tiny = self.model = tiny_llama.model(len(self.tokenizer))
         self.inputs = dict(self.tokenizer(PROMPT, return_tensors="pt"))
         self.inputs.pop("token_type_ids", None)
         self.forwards = self.left_at = 0
         self.fail_at: int | None = None
-        self.forward, self.model.forward = self.model.forward, self._forward
+        self.forward, self.tiny.forward = self.tiny.forward, self._forward
 
     def _forward(self, *args: Any, **kwargs: Any) -> Any:
         self.forwards += 1
+        self._fail()
+        return self.forward(*args, **kwargs)
+
+    def _fail(self) -> None:
         if self.fail_at is not None and self.forwards > self.fail_at:
             raise MemoryError("the benchmark's own")
-        return self.forward(*args, **kwargs)
+
+    def idle(self, gap: float) -> Idle:
+        """What the model says, said by one that computes nothing."""
+        self.torch.manual_seed(1)
+        options = {**self.options(TOKENS), "do_sample": True}
+        ids = self.tiny.generate(**self.inputs, **options)[0][self.inputs["input_ids"].shape[1] :]
+        return Idle([self.torch.tensor([each]) for each in ids.tolist()], gap)
 
     def options(self, tokens: int) -> dict[str, Any]:
         return {"do_sample": False, "max_new_tokens": tokens, "min_new_tokens": tokens}
 
-    def bare(self, tokens: int) -> None:
-        self.model.generate(**self.inputs, **self.options(tokens))
+    def bare(self, **options: Any) -> None:
+        self.model.generate(**self.inputs, **options)
 
-    def ours(self, tokens: int, most: int | None = None) -> None:
-        stream = typestream.sources.transformers.generate(self.model, self.tokenizer, PROMPT, **self.options(tokens))
-        with stream:
-            for place, _ in enumerate(stream, 1):
-                if place == most:
-                    self.left_at = self.forwards
-                    break
+    def ours(self, most: int | None = None, **options: Any) -> None:
+        self._read(typestream.sources.transformers.generate(self.model, self.tokenizer, self.inputs, **options), most)
 
-    def ours_async(self, tokens: int, most: int | None = None) -> None:
-        async def main() -> None:
-            made = typestream.sources.transformers.generate(self.model, self.tokenizer, PROMPT, **self.options(tokens))
-            place = 0
-            async with made.as_async() as stream:
-                async for _ in stream:
-                    place += 1
-                    if place == most:
-                        self.left_at = self.forwards
-                        break
-            await self._linger(most)
+    def ours_asyncio(self, most: int | None = None, **options: Any) -> None:
+        made = typestream.sources.transformers.generate(self.model, self.tokenizer, self.inputs, **options)
+        asyncio.run(self._await(made.as_async, most))
 
-        asyncio.run(main())
+    def ours_trio(self, most: int | None = None, **options: Any) -> None:
+        made = typestream.sources.transformers.generate(self.model, self.tokenizer, self.inputs, **options)
+        anyio.run(self._await, made.as_async, most, backend="trio")
 
-    def theirs(self, tokens: int, most: int | None = None) -> None:
-        streamer = self.hf.TextIteratorStreamer(self.tokenizer, skip_prompt=True, skip_special_tokens=True)
-        self._start(streamer, tokens)
-        for place, _ in enumerate(streamer, 1):
+    def theirs(self, most: int | None = None, **options: Any) -> None:
+        streamer, thread = self._ready(self.hf.TextIteratorStreamer, **options)
+        thread.start()
+        self._read(streamer, most)
+
+    def watched(self, most: int | None = None, **options: Any) -> None:
+        self._read(typestream.sources.transformers.watch(*self._ready(self.hf.TextIteratorStreamer, **options)), most)
+
+    def theirs_asyncio(self, most: int | None = None, **options: Any) -> None:
+        def make() -> Any:
+            streamer, thread = self._ready(self.hf.AsyncTextIteratorStreamer, **options)
+            thread.start()
+            return streamer
+
+        asyncio.run(self._await(make, most))
+
+    def watched_asyncio(self, most: int | None = None, **options: Any) -> None:
+        def make() -> Any:
+            ready = self._ready(self.hf.AsyncTextIteratorStreamer, **options)
+            return typestream.sources.transformers.watch(*ready)
+
+        asyncio.run(self._await(make, most))
+
+    def _ready(self, kind: Any, **options: Any) -> tuple[Any, threading.Thread]:
+        streamer = kind(self.tokenizer, skip_prompt=True, skip_special_tokens=True)
+        kwargs = {**self.inputs, **options, "streamer": streamer}
+        return streamer, threading.Thread(target=self.model.generate, kwargs=kwargs, daemon=True)
+
+    def _read(self, stream: Any, most: int | None) -> None:
+        for place, _ in enumerate(stream, 1):
             if place == most:
                 self.left_at = self.forwards
+                if hasattr(stream, "close"):
+                    stream.close()
                 break
 
-    def theirs_async(self, tokens: int, most: int | None = None) -> None:
-        async def main() -> None:
-            streamer = self.hf.AsyncTextIteratorStreamer(self.tokenizer, skip_prompt=True, skip_special_tokens=True)
-            self._start(streamer, tokens)
-            place = 0
-            async for _ in streamer:
-                place += 1
-                if place == most:
-                    self.left_at = self.forwards
-                    break
-            await self._linger(most)
-
-        asyncio.run(main())
-
-    async def _linger(self, most: int | None) -> None:
-        """The loop goes on, as a server's does, after the reader of one stream has left."""
+    async def _await(self, make: Callable[[], Any], most: int | None) -> None:
+        stream, place = make(), 0
+        async for _ in stream:
+            place += 1
+            if place == most:
+                self.left_at = self.forwards
+                if hasattr(stream, "aclose"):
+                    await stream.aclose()
+                break
         before = -1
-        while most is not None and before < self.forwards:
+        while most is not None and before < self.forwards:  # the loop goes on, as a server's does
             before = self.forwards
-            await asyncio.sleep(0.2)
-
-    def _start(self, streamer: Any, tokens: int) -> None:
-        kwargs = {**self.inputs, **self.options(tokens), "streamer": streamer}
-        threading.Thread(target=self.model.generate, kwargs=kwargs, daemon=True).start()
+            await anyio.sleep(0.2)
 
 
-READERS = {
-    "typestream, sync": "ours",
-    "typestream, asyncio": "ours_async",
-    "TextIteratorStreamer": "theirs",
-    "AsyncTextIteratorStreamer": "theirs_async",
-}
+OURS = {"typestream, sync": "ours", "typestream, asyncio": "ours_asyncio"}
+THEIRS = {"TextIteratorStreamer": "theirs", "AsyncTextIteratorStreamer": "theirs_asyncio"}
+WATCHED = {"  watched by typestream": "watched", "  watched by typestream, asyncio": "watched_asyncio"}
 
 
 def time_per_token(bench: Bench) -> None:
-    names = {"generate alone (floor)": "bare", **READERS}
+    print(f"\n{'CPU µs per token':34}{'model':>9}{'÷ floor':>9}{'no model':>10}{'1 ms':>8}")
+    columns = [_measured(bench, bench.tiny, {"generate alone (floor)": "bare"})]
+    columns += [_measured(bench, bench.idle(gap), {}) for gap in (0.0, 0.001)]
+    floor = columns[0]["generate alone (floor)"]
+    for name, cost in columns[0].items():
+        rest = "".join(
+            f"{column[name]:{width}.0f}" for column, width in zip(columns[1:], (10, 8), strict=True) if name in column
+        )
+        print(f"{name:34}{cost:9.0f}{cost / floor:9.2f}{rest}")
+
+
+def _measured(bench: Bench, model: Any, floor: dict[str, str]) -> dict[str, float]:
+    """The cost of a token for each reader, µs of CPU."""
+    names = {**floor, **OURS, **THEIRS}
     cpu: dict[str, list[float]] = {name: [] for name in names}
-    wall: dict[str, list[float]] = {name: [] for name in names}
+    bench.model = model
     for _ in range(ROUNDS):
         for name, method in names.items():
-            start, used = time.perf_counter(), time.process_time()
-            getattr(bench, method)(TOKENS)
-            cpu[name].append((time.process_time() - used) / TOKENS)
-            wall[name].append((time.perf_counter() - start) / TOKENS)
-    floor = statistics.median(cpu["generate alone (floor)"])
-    print(f"\n{'time per token':28}{'CPU µs':>9}{'wall µs':>9}{'× floor':>9}")
-    for name in names:
-        middle = statistics.median(cpu[name])
-        print(f"{name:28}{middle * 1e6:9.0f}{statistics.median(wall[name]) * 1e6:9.0f}{middle / floor:9.2f}")
+            used = time.process_time()
+            getattr(bench, method)(**bench.options(TOKENS))
+            cpu[name].append((time.process_time() - used) / TOKENS * 1e6)
+    bench.model = bench.tiny
+    return {name: statistics.median(costs) for name, costs in cpu.items()}
 
 
 def failures(bench: Bench) -> None:
-    print(f"\n{'':28}{'raises at once':>20}{'raises after 5':>20}{'left after 3 of 500':>28}")
-    for name, method in READERS.items():
-        cells = [_failing(bench, method, at) for at in (0, 5)]
-        print(f"{name:28}{cells[0]:>20}{cells[1]:>20}{_leaving(bench, method):>28}")
+    heads = ("at once", "after 5 tokens", "in a criterion", "left after 3 of 500")
+    print(f"\n{'generate raises':34}" + "".join(f"{head:>21}" for head in heads))
+    readers = {**OURS, "typestream, trio": "ours_trio", **THEIRS, **WATCHED}
+    for name, method in readers.items():
+        cells = [_failing(bench, method, place) for place in (0, 5, None)] + [_leaving(bench, method)]
+        print(f"{name:34}" + "".join(f"{cell:>21}" for cell in cells))
 
 
-def _failing(bench: Bench, method: str, at: int) -> str:
-    bench.forwards, bench.fail_at = 0, at
+def _failing(bench: Bench, method: str, place: int | None) -> str:
+    """What a reader gets when the model fails after so many tokens; None for a stopping criterion, after 5."""
+    raised: list[float] = []
     said: list[str] = []
+    bench.forwards, bench.fail_at = 0, 5 if place is None else place
+
+    def criterion(ids: Any, scores: Any, **rest: Any) -> Any:
+        raised.append(time.perf_counter())
+        if bench.forwards == 5:
+            raise MemoryError("the benchmark's own")
+        return bench.torch.tensor([False])
 
     def read() -> None:
         start = time.perf_counter()
         try:
-            getattr(bench, method)(50)
+            getattr(bench, method)(stopping_criteria=[criterion], **bench.options(50))
             said.append("ends, no error")
         except Exception as exc:
-            said.append(f"{type(exc).__name__} {(time.perf_counter() - start) * 1e3:.0f} ms")
+            late = time.perf_counter() - (raised[-1] if raised else start)
+            said.append(f"{type(exc).__name__} {late * 1e3:.0f} ms")
 
     hook, threading.excepthook = threading.excepthook, lambda args: None
     reader = threading.Thread(target=read, daemon=True)
@@ -162,7 +222,7 @@ def _failing(bench: Bench, method: str, at: int) -> str:
 
 def _leaving(bench: Bench, method: str) -> str:
     threads, bench.forwards = threading.active_count(), 0
-    getattr(bench, method)(500, most=3)
+    getattr(bench, method)(most=3, **bench.options(500))
     end = time.monotonic() + 30
     while threading.active_count() > threads and time.monotonic() < end:
         time.sleep(0.01)
@@ -176,13 +236,14 @@ def heartbeat(bench: Bench) -> None:
             yield "token "
 
     def model() -> Any:
-        return typestream.sources.transformers.generate(bench.model, bench.tokenizer, PROMPT, **bench.options(800))
+        return typestream.sources.transformers.generate(bench.model, bench.tokenizer, PROMPT, **bench.options(600))
 
-    print(f"\n{'heartbeat of the event loop':36}{'p50 ms':>8}{'p99 ms':>8}{'max ms':>8}")
-    for name, make in (("idle", None), ("blocking generator, 5 ms a token", blocking), ("transformers model", model)):
-        delays = sorted(asyncio.run(_beats(make)))
-        p50, p99 = delays[len(delays) // 2], delays[int(len(delays) * 0.99)]
-        print(f"{name:36}{p50 * 1e3:8.2f}{p99 * 1e3:8.2f}{delays[-1] * 1e3:8.2f}")
+    print(f"\n{'delay of a loop’s heartbeat, ms':34}{'p50':>9}{'p99':>9}{'max':>9}")
+    for name, make in (("idle", None), ("blocking generator", blocking), ("transformers model", model)):
+        for loop in ("asyncio", "trio"):
+            delays = sorted(anyio.run(_beats, make, backend=loop))
+            p50, p99 = delays[len(delays) // 2], delays[int(len(delays) * 0.99)]
+            print(f"{f'{name}, {loop}':34}{p50 * 1e3:9.2f}{p99 * 1e3:9.2f}{delays[-1] * 1e3:9.2f}")
 
 
 async def _beats(make: Callable[[], Any] | None) -> list[float]:
@@ -191,18 +252,18 @@ async def _beats(make: Callable[[], Any] | None) -> list[float]:
     async def beat() -> None:
         while True:
             start = time.perf_counter()
-            await asyncio.sleep(0.001)
+            await anyio.sleep(0.001)
             delays.append(time.perf_counter() - start - 0.001)
 
-    task = asyncio.create_task(beat())
-    if make is None:
-        await asyncio.sleep(2)
-    else:
-        stream = typestream.stream(make())
-        async with stream.as_async() as twin:
-            async for _ in twin:
-                pass
-    task.cancel()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(beat)
+        if make is None:
+            await anyio.sleep(2)
+        else:
+            async with typestream.stream(make()).as_async() as twin:
+                async for _ in twin:
+                    pass
+        tasks.cancel_scope.cancel()
     return delays
 
 
@@ -212,7 +273,7 @@ def main() -> None:
     except ImportError as missing:
         print(f"left out: {missing}")
         return
-    bench.bare(20)
+    bench.bare(**bench.options(20))
     time_per_token(bench)
     failures(bench)
     heartbeat(bench)

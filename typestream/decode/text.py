@@ -66,7 +66,7 @@ class TextDecoder:
 
 
 class EventDecoder:
-    """Events of ours pass through as they are."""
+    """Events of ours pass through as they are; a string is text."""
 
     completion: Completion
     ended: bool
@@ -76,9 +76,17 @@ class EventDecoder:
         self.ended = False
 
     def decode(self, item: Any, raw: Any) -> Decoded:
-        if item is None:
+        if item is None or item == "":
             return []
+        if type(item) is str:
+            return [TextDelta(item)]
         return [item if type(item).__module__ == "typestream.events" else Other(type(item).__name__, raw=raw)]
+
+    def brief(self, item: Any, raw: Any) -> str | Decoded:
+        """The same; but text that needs nothing done to it comes as it is."""
+        if type(item) is str and item and (item.isascii() or mended(item)):
+            return item
+        return self.decode(item, raw)
 
     def end(self) -> Decoded:
         self.completion = "complete"

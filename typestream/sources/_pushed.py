@@ -161,7 +161,11 @@ class PushedSource(SyncSource):
 
 
 class _Awaited:
-    """The other end of the queue in an event loop."""
+    """The other end of the queue in an event loop.
+
+    Attributes:
+        wake: ends a read that waits.
+    """
 
     memory = wire = False
 
@@ -170,6 +174,7 @@ class _Awaited:
 
         self.name = source.name
         self.decoder = source.decoder
+        self.wake = pushed.interrupt
         self._pushed = pushed
         self._waker = _aio.Waker()
 

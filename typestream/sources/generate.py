@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from operator import index
 from typing import Any
 
-from typestream.events import Event, Finish, TextDelta, Usage
+from typestream.events import Event, Finish, Usage
 from typestream.sources.tokens import Detokenizer
 from typestream.transforms import StopAt
 
@@ -20,7 +20,7 @@ class _State:
     """What was said so far, how much of it a step sees, and the events that come of it."""
 
     def __init__(self, prompt: Any, max_tokens: int | None, context: int | None, keep: int) -> None:
-        self.ready: deque[Event] = deque()
+        self.ready: deque[Event | str] = deque()
         self.finished = False
         self._head, self._tail = prompt[:keep], prompt[keep:]
         self._room = None if context is None else context - keep
@@ -55,7 +55,7 @@ class _State:
 
     def _say(self, text: str) -> None:
         if text:
-            self.ready.append(TextDelta(text))
+            self.ready.append(text)
 
     def usage(self) -> list[Event]:
         """What is known of it."""
@@ -120,7 +120,7 @@ class Stop(StopAt):
         return [*self._state.usage(), event] if early else [event]
 
 
-class Loop(Iterator[Event | None]):
+class Loop(Iterator[Event | str | None]):
     """Calls `step` until it gives None or no more steps are allowed. Each item is one step's event, or None where it
     gave no text, so that whoever reads can leave a step that gives none for ever."""
 
@@ -128,7 +128,7 @@ class Loop(Iterator[Event | None]):
         self._step = step
         self._state = state
 
-    def __next__(self) -> Event | None:
+    def __next__(self) -> Event | str | None:
         state = self._state
         if not state.ready:
             if state.finished:
@@ -142,14 +142,14 @@ class Loop(Iterator[Event | None]):
         return state.ready.popleft() if state.ready else None
 
 
-class AsyncLoop(AsyncIterator[Event | None]):
+class AsyncLoop(AsyncIterator[Event | str | None]):
     """The same with a `step` to be awaited."""
 
     def __init__(self, step: Callable[[Any], Awaitable[Any]], state: _State) -> None:
         self._step = step
         self._state = state
 
-    async def __anext__(self) -> Event | None:
+    async def __anext__(self) -> Event | str | None:
         state = self._state
         if not state.ready:
             if state.finished:

@@ -19,7 +19,7 @@ __all__ = ("Detokenizer",)
 HELD: Final = 3
 """How many bytes of a character can wait for the last."""
 
-WINDOW: Final = 16
+WINDOW: Final = 8
 """How many ids are decoded again with each new one, about."""
 
 LIMIT: Final = 64

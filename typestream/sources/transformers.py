@@ -16,7 +16,7 @@ from typestream._source import AsyncSource, SyncSource
 from typestream._sync import TokenStream
 from typestream.decode.text import EventDecoder, TextDecoder
 from typestream.errors import UnsupportedSource
-from typestream.events import Finish, Start, TextDelta, Usage
+from typestream.events import Finish, Start, Usage
 from typestream.sources._pushed import Pushed, PushedSource
 from typestream.sources._watched import AsyncWatched, Watched
 from typestream.sources.tokens import Detokenizer
@@ -78,7 +78,7 @@ def watch(streamer: Any, thread: Any = None) -> "TokenStream | AsyncTokenStream"
     A streamer does not hear of it when `generate` fails: its reader waits for ever. And it does not tell `generate`
     when its reader leaves. So give the thread, too, best before it was started: what it raises is then raised by the
     stream; so is what a future says. Of a thread that runs already, given or not, it can only be told that it ended
-    without an end, within a tenth of a second; but not where it had ended, before its first token, before anyone looked.
+    without an end, within a tenth of a second; but not where it ended before its first token, before anyone looked.
     Leaving the stream ends `generate` with its next token in any case. The streamer's own `timeout` is kept.
 
     Args:
@@ -136,9 +136,11 @@ class _Run:
 
     def put(self, value: Any) -> None:
         """More ids: those of the prompt first."""
-        if len(value.shape) > 1 and value.shape[0] > 1:
-            raise ValueError(_BATCH)
-        ids: list[int] = value.reshape(-1).tolist()
+        ids = value.tolist()
+        if ids and isinstance(ids[0], list):
+            if len(ids) > 1:
+                raise ValueError(_BATCH)
+            ids = ids[0]
         if self._begun is None:
             self._begun = len(ids)
             self._say(self.detokenizer.feed(ids) if self.echo else "")
@@ -152,7 +154,7 @@ class _Run:
 
     def _say(self, text: str) -> None:
         self._text.append(text)
-        self._hand_over(TextDelta(text) if text else None)  # nothing, too: it shows whether the reader has left
+        self._hand_over(text or None)  # nothing, too: it shows whether the reader has left
 
     def _reason(self) -> str:
         """Why it ended. transformers does not say, so by what it goes by itself."""
