@@ -316,7 +316,8 @@ def test_other_sites_may_not_ask(page: Page) -> None:
 # -- what a browser reads of `Sse`
 
 
-def test_event_source_reads_back_what_sse_wrote(browser: Any) -> None:
+@pytest.mark.parametrize("count", [2_000, pytest.param(100_000, marks=pytest.mark.slow)])
+def test_event_source_reads_back_what_sse_wrote(browser: Any, count: int) -> None:
     from starlette.applications import Starlette
     from starlette.responses import HTMLResponse, Response
     from starlette.routing import Route
@@ -324,7 +325,7 @@ def test_event_source_reads_back_what_sse_wrote(browser: Any) -> None:
     from tests.render.escapes import CASES
     from tests.render.test_delivery import texts
 
-    said = [*(case.text for case in CASES), *texts(2000)]
+    said = [*(case.text for case in CASES), *texts(count)]
     sse = Sse(ids=True, retry=60_000)
     body = "".join(sse.feed(TextDelta(text)) + Sse.keep_alive() for text in said).encode()
     routes = [

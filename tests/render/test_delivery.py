@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.render.escapes import CASES
 from typestream._json import event_from_dict, event_to_dict
 from typestream.decode.sse import SSEDecoder
 from typestream.errors import StallTimeout, StreamServerError, StreamTruncated
@@ -113,7 +114,7 @@ ODD = [
 def test_very_many_texts_are_read_back(count: int) -> None:
     """In one stream, fed in pieces that are cut anywhere."""
     sse, decoder, random = Sse(ids=True), SSEDecoder(), Random(1)
-    said = list(texts(count))
+    said = [*(case.text for case in CASES), *texts(count)]
     data = "".join(sse.feed(TextDelta(text)) for text in said).encode("ascii")
     at, read = 0, []
     while at < len(data):
@@ -122,7 +123,7 @@ def test_very_many_texts_are_read_back(count: int) -> None:
         at += size
     assert not decoder.flush()
     assert [json.loads(each.data) for each in read] == [said_(text) for text in said]
-    assert [each.id for each in read] == [str(number) for number in range(count)]
+    assert [each.id for each in read] == [str(number) for number in range(len(said))]
     assert {(each.event, each.retry) for each in read} == {("message", None)}
 
 
@@ -130,16 +131,51 @@ def said_(text: str) -> Any:
     return said(TextDelta(text))
 
 
-@pytest.mark.parametrize("count", [500, pytest.param(100_000, marks=pytest.mark.slow)])
-def test_the_sdk_reads_very_many_texts_back(serve: Callable[[str], Any], count: int) -> None:
-    wire = OpenAISse()
-    all_said = [text for text in texts(count) if text]
-    body = "".join(wire.feed(TextDelta(text)) for text in all_said) + wire.finish(
-        fold([TextDelta("x"), Finish("stop")])
-    )
-    chunks = serve(body).chat.completions.create(model="m", messages=[], stream=True)
-    read = [chunk.choices[0].delta.content for chunk in chunks if chunk.choices and chunk.choices[0].delta.content]
-    assert [json.dumps(text) for text in read] == [json.dumps(said_(text)["text"]) for text in all_said]
+def spoken(count: int) -> Iterator[Event]:
+    """Generated texts as all kinds of text in turn, each for some deltas; tool calls begin with their name."""
+    for number, text in enumerate(filter(None, texts(count))):
+        kind, call = number // 10 % 4, number // 40
+        if kind == 3 and number % 10 == 0:
+            yield ToolCallDelta(call, f"id{call}", f"tool {text}")
+        yield (TextDelta(text), ReasoningDelta(text), RefusalDelta(text), ToolCallDelta(call, arguments=text))[kind]
+
+
+def sdk_says(api: str, item: Any) -> Iterator[tuple[str, str]]:
+    """What the SDK's object says, as the kind of event and its text."""
+    if api == "responses":
+        for kind in ("output_text", "reasoning_summary_text", "refusal", "function_call_arguments"):
+            if item.type == f"response.{kind}.delta":
+                yield kind, item.delta
+        if item.type == "response.output_item.added" and item.item.type == "function_call":
+            yield "name", item.item.name
+        return
+    for choice in item.choices:
+        yield "output_text", choice.delta.content
+        yield "reasoning_summary_text", getattr(choice.delta, "reasoning_content", None)
+        yield "refusal", choice.delta.refusal
+        for call in choice.delta.tool_calls or ():
+            yield "name", call.function.name
+            yield "function_call_arguments", call.function.arguments
+
+
+@pytest.mark.parametrize("count", [400, pytest.param(100_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("api", ["chat", "responses"])
+def test_the_sdk_reads_very_many_texts_back(serve: Callable[[str], Any], api: Any, count: int) -> None:
+    events: list[Event] = [*spoken(count), Finish("stop"), Usage(1, 2, 3)]
+    sdk = serve(render(OpenAISse(api), events))
+    ask = {"chat": lambda: sdk.chat.completions.create(model="m", messages=[], stream=True)}
+    ask["responses"] = lambda: sdk.responses.create(model="m", input="x", stream=True)
+    read = [said for item in ask[api]() for said in sdk_says(api, item) if said[1]]
+    names = {TextDelta: "output_text", ReasoningDelta: "reasoning_summary_text", RefusalDelta: "refusal"}
+    wanted: list[tuple[str, str]] = []
+    for event in events:
+        if isinstance(event, ToolCallDelta):
+            wanted += [("name", event.name or ""), ("function_call_arguments", event.arguments)]
+        elif type(event) in names:
+            wanted.append((names[type(event)], event.text))  # type: ignore[attr-defined]
+    assert [[kind, json.dumps(text)] for kind, text in read] == [
+        [kind, json.dumps(json.loads(json.dumps(text)))] for kind, text in wanted if text
+    ]
 
 
 @given(TEXTS)
@@ -150,13 +186,25 @@ def test_a_text_can_forge_no_event_no_id_and_no_retry(text: str) -> None:
 
 
 def test_httpx_sse_reads_the_same() -> None:
-    httpx_sse = pytest.importorskip("httpx_sse")
-    decoder = httpx_sse._decoders.SSEDecoder()
+    decode = pytest.importorskip("httpx_sse")._decoders.SSEDecoder().decode
     out = render(Sse(ids=True, retry=250), ANSWER)
-    found = [each for line in out.splitlines() if (each := decoder.decode(line)) is not None]
+    found = [each for line in out.splitlines() if (each := decode(line)) is not None]
     assert [json.loads(each.data) for each in found] == items(out)
     assert [each.id for each in found] == [str(number) for number in range(len(found))]
     assert found[0].retry == 250
+
+
+@pytest.mark.parametrize("count", [2_000, pytest.param(100_000, marks=pytest.mark.slow)])
+def test_httpx_sse_reads_very_many_texts_back(count: int) -> None:
+    httpx_sse = pytest.importorskip("httpx_sse")
+    httpx = pytest.importorskip("httpx")
+    sse, said = Sse(ids=True), [*(case.text for case in CASES), *texts(count)]
+    body = "".join(sse.feed(TextDelta(text)) for text in said)
+    headers = {"content-type": Sse.content_type}
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, headers=headers, content=body))
+    with httpx.Client(transport=transport) as client, httpx_sse.connect_sse(client, "GET", "http://x/") as source:
+        found = [(json.loads(each.data), each.event, each.id, each.retry) for each in source.iter_sse()]
+    assert found == [(said_(text), "message", str(number), None) for number, text in enumerate(said)]
 
 
 def test_sse_says_how_it_ended_and_no_more() -> None:
