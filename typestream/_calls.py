@@ -30,15 +30,15 @@ _LOOK: Final = 0.05  # seconds between two looks
 _TRANSPORTS: Final = frozenset({"httpcore", "httpcore2"})
 
 
-def call(make: Callable[[], Any], clocks: Timeout | None) -> Any:
-    """What a callable returns.
+def call(make: Callable[[], Any], clocks: Timeout | None) -> tuple[Any, float]:
+    """What a callable returns, and the seconds that it took, if that was long.
 
     Raises:
         StreamError: whatever it raised, as ours; its own exception is the `__cause__`.
     """
     watch = _Watch(clocks)
     try:
-        return watch.around(make)
+        return watch.around(make), watch.took
     except Exception as exc:
         error = failure(exc, wire=False)
         if watch.late is not None and isinstance(error, (StreamConnectionError, StallTimeout)):
@@ -60,11 +60,13 @@ class _Watch:
 
     Attributes:
         late: the error for having waited too long.
+        took: seconds that it ran, if it ran long enough to be looked at.
     """
 
     def __init__(self, clocks: Timeout | None) -> None:
         first, total = (clocks.first or inf, clocks.total or inf) if clocks is not None else (inf, inf)
         self.late: StallTimeout | None = None
+        self.took = 0.0
         self._kind: Any = "first" if first <= total else "total"
         self._patience = min(first, total)
         self._thread = threading.get_ident()
@@ -80,8 +82,10 @@ class _Watch:
             watcher.join()
 
     def _watch(self) -> None:
-        deadline = time.monotonic() + self._patience
+        start = time.monotonic()
+        deadline = start + self._patience
         while not self._done.wait(_LOOK if self.late else max(0.0, min(_LOOK, deadline - time.monotonic()))):
+            self.took = time.monotonic() - start
             if time.monotonic() >= deadline:
                 text = f"Waited {self._patience:g} s and nothing came."
                 self.late = self.late or StallTimeout(text, kind=self._kind)

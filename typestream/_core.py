@@ -449,6 +449,10 @@ class Core:
         """Set the stall clocks."""
         self._stall.limit(limits, begun=self.result.timing.deltas > 0)
 
+    def waited(self, seconds: float) -> None:
+        """So long was waited for the source before there was a stream."""
+        self._stall.spent(seconds)
+
     def skip(self) -> None:
         """Show what waits at once, and what comes as it comes."""
         if self._schedule is not None:

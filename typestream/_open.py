@@ -99,8 +99,9 @@ def stream(
     clocks = Timeout.of(timeout)
     if retries:
         return _retried(source, retries, lambda: stream(source, timeout=clocks, limits=limits, require=require), clocks)
+    spent = 0.0
     if _is_maker(source):
-        source = call(source, clocks)
+        source, spent = call(source, clocks)
     if hasattr(source, "on_finalized_text"):  # a streamer of transformers, which hears of nothing by itself
         from typestream.sources.transformers import watch
 
@@ -114,7 +115,7 @@ def stream(
     else:
         _check(source)
         made = TokenStream(Core(require=require), SyncSource(source, limits=limits, memory=_in_memory(source)))
-    return _timed(made, clocks)
+    return _timed(made._do(lambda core, now: core.waited(spent)) if spent else made, clocks)
 
 
 def _timed(made: Any, clocks: Timeout | None) -> Any:

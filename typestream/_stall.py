@@ -70,6 +70,11 @@ class Stall:
         """Set the limits; `begun` says whether the first piece has come already."""
         self.limits, self.armed, self._first_seen = limits, True, begun
 
+    def spent(self, seconds: float) -> None:
+        """So long was waited for the first piece before there was a stream."""
+        self._waited += seconds
+        self._total += seconds
+
     def heard(self, now: float) -> None:
         """The source gave something: the wait is over, whether or not it was worth it."""
         if self._since is not None:

@@ -40,6 +40,22 @@ def test_a_blocked_call_is_woken(server, fault, kind):
     assert not threads()
 
 
+def test_what_the_call_took_counts():
+    waited = threading.Event()
+
+    def make():
+        waited.wait(0.2)
+        return never()
+
+    def never():
+        waited.wait(0.5)
+        yield "late"
+
+    with pytest.raises(StallTimeout) as caught:
+        typestream.stream(make, timeout=Timeout(total=0.3)).collect()
+    assert caught.value.kind == "total"
+
+
 def test_the_next_attempt_has_its_own_time(server):
     client, make = call(server, "stall-before-headers")
     before = server.requests["stall-before-headers"]
@@ -86,9 +102,11 @@ def test_a_socket_that_is_no_answer_of_a_server_is_left_alone():
 
         def make():
             threading.Timer(0.15, other.send, [b"x"]).start()
-            return [mine.recv(1).decode()]
+            assert mine.recv(1) == b"x"
+            return ["too late"]
 
-        assert typestream.stream(make, timeout=Timeout(first=0.05)).collect().text == "x"
+        with pytest.raises(StallTimeout):
+            typestream.stream(make, timeout=Timeout(first=0.05)).collect()
         other.send(b"y")
         assert mine.recv(1) == b"y"
 
