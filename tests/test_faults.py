@@ -224,18 +224,19 @@ def test_every_fault(server: FaultServer, fault: Fault, api: str, runtime: str) 
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("typestream")]
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize(("runtime", "step"), [("sync", 29), ("asyncio", 173), ("trio", 173)])
 @pytest.mark.parametrize("how", ["eof", "fin", "rst"])
 @pytest.mark.parametrize("api", APIS)
-def test_a_good_stream_cut_here_and_there(server: FaultServer, api: str, how: str, runtime: str) -> None:
-    _cut_at(server, api, how, runtime, step=173)
+def test_a_good_stream_cut_here_and_there(server: FaultServer, api: str, how: str, runtime: str, step: int) -> None:
+    _cut_at(server, api, how, runtime, step=step)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("how", ["eof", "fin", "rst"])
 @pytest.mark.parametrize("api", APIS)
-def test_a_good_stream_cut_at_every_byte(server: FaultServer, api: str, how: str) -> None:
-    _cut_at(server, api, how, "sync", step=1)
+def test_a_good_stream_cut_at_every_byte(server: FaultServer, api: str, how: str, runtime: str) -> None:
+    _cut_at(server, api, how, runtime, step=1)
 
 
 def _cut_at(server: FaultServer, api: str, how: str, runtime: str, step: int) -> None:
