@@ -1,12 +1,16 @@
 """Any generator as a source: what it gives, what it raises, and what it does when it is told to stop."""
 
+import contextvars
+import itertools
 import threading
 from collections.abc import Iterator
 from typing import Any
 
+import anyio
 import pytest
 
 import typestream
+from tests.local.conftest import until
 from typestream import Usage
 
 
@@ -52,6 +56,13 @@ def test_numpy_scalars_and_arrays_are_refused_by_name(read):
             read(typestream.stream(iter([item])))
     read(typestream.stream(iter([numpy.str_("text")])))
     assert read.texts == ["text"]
+
+
+def test_tensors_are_refused_by_name(read):
+    torch = pytest.importorskip("torch")
+    for item in (torch.tensor(3), torch.tensor([1, 2]), torch.tensor([[0.5]]), torch.tensor([])):
+        with pytest.raises(typestream.UnsupportedSource, match=r"torch\.Tensor, a number.*Detokenizer"):
+            read(typestream.stream(iter([item])))
 
 
 def test_a_number_after_text_keeps_the_text(read):
@@ -110,6 +121,142 @@ def test_leaving_closes_the_generator(read):
 
     read(typestream.stream(source()), most=1)
     assert closed.wait(20)
+
+
+def test_text_cut_inside_its_characters(read):
+    """Bytes of every kind, cut anywhere, and strings between whole characters."""
+    data = "né € 👍🏽 日本".encode()
+    kinds = (bytes, bytearray, memoryview)
+    pieces = [kinds[place % 3](data[place : place + 1]) for place in range(len(data))]
+    read(typestream.stream(iter([*pieces, "!", *pieces])))
+    assert "".join(read.texts) == data.decode() + "!" + data.decode()
+    assert "\ufffd" not in "".join(read.texts)
+
+
+def test_bytes_that_end_in_a_character(read):
+    with pytest.raises(typestream.StreamTruncated) as caught:
+        read(typestream.stream(iter([b"caf", b"\xc3"])))
+    assert caught.value.result.text == "caf"
+
+
+@pytest.mark.parametrize("item", [["a"], ("a",), iter("ab"), {"a": 1}])
+def test_what_is_nested_is_refused_by_name(read, item):
+    with pytest.raises(typestream.UnsupportedSource, match=type(item).__name__):
+        read(typestream.stream(iter([item])))
+
+
+def test_a_generator_function_is_called(read):
+    def source() -> Iterator[str]:
+        yield "ab"
+
+    read(typestream.stream(source))
+    assert read.texts == ["ab"]
+
+
+def test_a_generator_with_parameters_has_to_be_called():
+    def source(text: str) -> Iterator[str]:
+        yield text
+
+    with pytest.raises(typestream.StreamError, match="source"):
+        typestream.stream(source)  # type: ignore[arg-type]
+
+
+def test_a_generator_without_end(read):
+    read(typestream.stream(itertools.repeat("x")), most=50)
+    assert read.texts == ["x"] * 50
+
+
+def test_a_generator_that_says_nothing_for_ever_can_be_left():
+    def source() -> Iterator[None]:
+        while True:
+            yield None
+
+    with pytest.raises(typestream.StallTimeout):
+        typestream.stream(source()).timeout(first=0.02).collect()
+
+    async def main() -> bool:
+        async with typestream.stream(source()).as_async() as stream:
+            with anyio.move_on_after(0.02) as scope:
+                await anext(stream)
+        return scope.cancelled_caught
+
+    assert anyio.run(main) and anyio.run(main, backend="trio")
+    assert until(lambda: not [each for each in threading.enumerate() if each.name == "typestream"])
+
+
+def test_nothing_is_lost_between_pulls(read):
+    """Each item is asked for when the one before it was taken."""
+    asked: list[int] = []
+
+    def source() -> Iterator[str]:
+        for place in range(20):
+            asked.append(place)
+            yield chr(97 + place)
+
+    stream = typestream.stream(source())
+    if read.runtime == "sync":
+        assert [(text, len(asked)) for text in stream] == [(chr(97 + place), place + 1) for place in range(20)]
+    else:
+
+        async def main() -> None:
+            place = 0
+            async for text in stream.as_async():
+                assert (text, len(asked)) == (chr(97 + place), place + 1)
+                place += 1
+
+        anyio.run(main, backend=read.runtime)
+    assert len(asked) == 20
+
+
+VARIABLE: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
+
+
+def test_context_variables_are_kept_from_item_to_item(read):
+    def source() -> Iterator[str]:
+        yield VARIABLE.get()
+        VARIABLE.set("of the generator")
+        yield VARIABLE.get()
+
+    context = contextvars.copy_context()
+    context.run(VARIABLE.set, "of the reader")
+    context.run(read, typestream.stream(source()))
+    assert read.texts == ["of the reader", "of the generator"]
+
+
+@pytest.mark.parametrize("error", [StopIteration("x"), StopAsyncIteration(), GeneratorExit(), Exception()])
+def test_odd_exceptions_of_a_generator(read, error):
+    def source() -> Iterator[str]:
+        yield "half"
+        raise error
+
+    with pytest.raises((typestream.SourceError, GeneratorExit)) as caught:
+        read(typestream.stream(source()))
+    if isinstance(error, Exception):
+        assert caught.value.result.text == "half"
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "trio"])
+def test_an_async_generator_that_swallows_cancellation(loop):
+    """The reader goes when it is told to; what the generator says after that is nobody's."""
+
+    async def source() -> Any:
+        yield "a"
+        try:
+            await anyio.sleep(20)
+        except anyio.get_cancelled_exc_class():
+            yield "b"
+        yield "c"
+
+    async def main() -> list[str]:
+        texts = []
+        stream = typestream.stream(source())
+        with anyio.move_on_after(0.02):
+            async for text in stream:
+                texts.append(text)
+        await stream.aclose()
+        return texts
+
+    assert anyio.run(main, backend=loop)[:1] == ["a"]
 
 
 CHUNK = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "model.gguf"}
