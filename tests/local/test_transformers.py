@@ -5,6 +5,7 @@ The model has random weights and its tokenizer was trained here; nothing is down
 
 import asyncio
 import concurrent.futures
+import pathlib
 import threading
 from typing import Any
 
@@ -488,3 +489,41 @@ def test_the_event_loop_goes_on_while_the_model_works(tokenizer, runtime):
                 return "".join([text async for text in stream])
 
     assert anyio.run(main, backend=runtime) == tokenizer.decode([50])
+
+
+# -- a real model
+
+
+@pytest.fixture(scope="module")
+def smollm2() -> tuple[Any, Any]:
+    """SmolLM2-135M, where the package that carries it is installed; transformers reads GGUF files."""
+    pytest.importorskip("accelerate", reason="transformers reads GGUF files with accelerate")
+    pytest.importorskip("gguf", reason="transformers reads GGUF files with gguf")
+    try:
+        found = pathlib.Path(typestream.sources.xllamacpp.find("smollm2"))
+    except FileNotFoundError as missing:
+        pytest.skip(str(missing))
+    place = {"pretrained_model_name_or_path": found.parent, "gguf_file": found.name, "local_files_only": True}
+    return transformers.AutoModelForCausalLM.from_pretrained(**place), transformers.AutoTokenizer.from_pretrained(
+        **place
+    )
+
+
+@pytest.mark.slow
+def test_a_real_small_model(smollm2, read):
+    model, tokenizer = smollm2
+    messages = [{"role": "user", "content": "Say hello in French, with an emoji."}]
+    given = {"add_generation_prompt": True, "return_dict": True, "return_tensors": "pt"}
+    inputs = tokenizer.apply_chat_template(messages, **given)
+    ids = model.generate(**inputs, max_new_tokens=24, do_sample=False)[0][inputs["input_ids"].shape[1] :]
+    stream = generate(model, tokenizer, messages, max_new_tokens=24, do_sample=False)
+    read(stream)
+    assert "".join(read.texts) == tokenizer.decode(ids, skip_special_tokens=True)
+    assert stream.result.usage == Usage(inputs["input_ids"].shape[1], len(ids), inputs["input_ids"].shape[1] + len(ids))
+    assert len(read.texts) > 3
+
+
+@pytest.mark.slow
+def test_a_real_small_model_is_left(smollm2, read):
+    read(generate(*smollm2, "One, two, three,", max_new_tokens=500, min_new_tokens=500), most=3)
+    assert until(lambda: not [each for each in threading.enumerate() if each.name == "typestream model"])

@@ -44,8 +44,8 @@ def choose(item: Any) -> Decoder | None:
         return EventDecoder()
     if any(hasattr(type(item), name) for name in ("__index__", "__float__", "__array__")):
         raise UnsupportedSource(
-            f"cannot read a stream of {_name(item)}, a number or numbers; give str, bytes or chunks, and to make text of "
-            "token ids, use typestream.generate(decode=…) or a Detokenizer"
+            f"cannot read a stream of {_name(item)}, a number or numbers; give str, bytes or chunks, and to make text "
+            "of token ids, use typestream.generate(decode=…) or a Detokenizer"
         )
     if isinstance(item, list | tuple):
         if is_record(item[0]):
