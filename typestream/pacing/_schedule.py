@@ -118,7 +118,8 @@ class Schedule:
     def change(self, policy: Pacing, now: float) -> None:
         """Go on with another policy; pieces that wait already stay as they were cut."""
         now = self._clamp(now)
-        self._flush_cutters()
+        if policy.per != self._policy.per:
+            self._flush_cutters()
         self._adopt(policy)
         self._moment.random = Random(policy.seed)
         self._tell()
