@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-__all__ = ("EXAMPLES", "Line", "browsing", "load_example", "serving")
+__all__ = ("EXAMPLES", "Line", "browsing", "load_example", "serving", "serving_with_hypercorn")
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 
@@ -44,6 +44,38 @@ def serving(app: Any) -> Iterator[int]:
         server.should_exit = True
         thread.join(10)
         listening.close()
+        assert not thread.is_alive()
+
+
+@contextlib.contextmanager
+def serving_with_hypercorn(app: Any) -> Iterator[int]:
+    """The same behind hypercorn."""
+    pytest.importorskip("hypercorn")
+    import asyncio
+
+    from hypercorn.asyncio import serve
+    from hypercorn.config import Config
+
+    config, loop, done = Config(), asyncio.new_event_loop(), asyncio.Event()
+    config.loglevel, config.graceful_timeout, config.shutdown_timeout = "CRITICAL", 2, 2
+    listening = socket.create_server(("127.0.0.1", 0))
+    port: int = listening.getsockname()[1]
+    config.bind = [f"fd://{listening.detach()}"]
+
+    async def main() -> None:
+        await serve(app, config, shutdown_trigger=done.wait)
+
+    def run() -> None:
+        with contextlib.closing(loop):
+            loop.run_until_complete(main())
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield port
+    finally:
+        loop.call_soon_threadsafe(done.set)
+        thread.join(10)
         assert not thread.is_alive()
 
 

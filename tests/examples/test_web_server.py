@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.examples._site import load_example, serving
+from tests.examples._site import load_example, serving, serving_with_hypercorn
 from typestream._demo.server import DemoServer
 from typestream.decode.sse import SSEDecoder
 
@@ -23,10 +23,10 @@ def demo(monkeypatch: pytest.MonkeyPatch) -> Iterator[DemoServer]:
         yield demo
 
 
-@pytest.fixture
-def client(demo: DemoServer) -> Iterator[Any]:
+@pytest.fixture(params=[serving, serving_with_hypercorn], ids=["uvicorn", "hypercorn"])
+def client(demo: DemoServer, request: pytest.FixtureRequest) -> Iterator[Any]:
     with (
-        serving(load_example("web").make_app(patience=0.3)) as port,
+        request.param(load_example("web").make_app(patience=0.3)) as port,
         httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20, trust_env=False) as client,
     ):
         yield client
@@ -56,6 +56,15 @@ def test_an_answer_that_nobody_watches_is_not_made_to_its_end(client: Any, demo:
     assert demo.wait_until(lambda demo: demo.active == 1)
     assert demo.wait_until(lambda demo: demo.active == 0)
     assert events(client.get(f"/answers/{id}").content)[-1][1]["type"] == "error"
+
+
+def test_a_client_that_leaves_stops_the_source(client: Any, demo: DemoServer) -> None:
+    demo.interval = 0.05
+    id = client.post("/answers", json=ASK).json()["id"]
+    with client.stream("GET", f"/answers/{id}") as watched:
+        next(watched.iter_lines())
+        assert demo.active == 1
+    assert demo.wait_until(lambda demo: demo.active == 0)
 
 
 def test_pause_resume_and_stop(client: Any, demo: DemoServer) -> None:

@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 import typestream
-from tests.examples._site import serving
+from tests.examples._site import serving, serving_with_hypercorn
 from typestream import Result
 from typestream.render import websocket
 
@@ -72,7 +72,7 @@ class Source:
 
 
 @contextlib.contextmanager
-def starlette(source: Source, *, sync: bool) -> Iterator[int]:
+def starlette(source: Source, *, sync: bool, serving: Any = serving) -> Iterator[int]:
     pytest.importorskip("starlette")
     from starlette.applications import Starlette
     from starlette.routing import WebSocketRoute
@@ -84,6 +84,10 @@ def starlette(source: Source, *, sync: bool) -> Iterator[int]:
 
     with serving(Starlette(routes=[WebSocketRoute("/", handle)])) as port:
         yield port
+
+
+def hypercorn(source: Source, *, sync: bool) -> Any:
+    return starlette(source, sync=sync, serving=serving_with_hypercorn)
 
 
 @contextlib.contextmanager
@@ -110,7 +114,7 @@ def websockets(source: Source, *, sync: bool) -> Iterator[int]:
     assert not thread.is_alive()
 
 
-SERVERS = pytest.mark.parametrize("server", [starlette, websockets])
+SERVERS = pytest.mark.parametrize("server", [starlette, hypercorn, websockets])
 TWINS = pytest.mark.parametrize("sync", [True, False], ids=["sync", "async"])
 
 
