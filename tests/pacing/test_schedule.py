@@ -191,7 +191,7 @@ def test_what_is_undecided_waits_for_a_bounded_time_where_the_source_is_read_ahe
 def test_changing_the_pace_tears_nothing_unless_pieces_are_other_pieces_now(per: str, pieces: list[str]) -> None:
     schedule = Schedule(Steady(10))
     schedule.feed(TextDelta("👩\u200d"), 0.0)
-    schedule.change(Steady(20, per=per), 0.1)
+    schedule.change(Steady(2, per=per), 0.1)
     schedule.feed(TextDelta("👧!"), 0.2)
     schedule.end(0.2)
     assert [text for _, text in drain(schedule, 0.2)] == pieces
