@@ -111,8 +111,36 @@ def table() -> None:
                     f" {row['ttfc']:5.0f} {row['lag_slope_per_1k']:7.1f} {row['freeze_ms']:6.0f}"
                     f" {row['max_jump']:>9} {row['tail']:6.0f}"
                 )
+    summary()
     frontier()
     print(f"\n{missed} gates missed" if missed else "\nevery gate held")
+
+
+def summary() -> None:
+    """The yardstick's table: variation and p95 lag (ms) on the bursty traces, the greatest lag of a fast source, the
+    tail of a whole answer at once."""
+    traces = recorded()
+    lines: list[tuple[str, list[str]]] = []
+    for max_lag in LAGS:
+        got = {name: run(traces[name], Smooth(max_lag)) for name in (*BURSTY, "fastbig", "oneshot")}
+        cells = [f"{got[name].variation:.2f}/{got[name].lag_p95 * 1000:.0f}" for name in BURSTY]
+        ends = (got["fastbig"].lag_max, got["oneshot"].tail)
+        lines.append((f"Smooth({max_lag})", cells + [f"{seconds * 1000:.0f}" for seconds in ends]))
+    published = shared("pacing_baselines.json") or {}
+    for system in published.get(BURSTY[0], {}):
+        rows = {name: published.get(name, {}).get(system) for name in (*BURSTY, "fastbig", "oneshot")}
+        whole = {name: row if row is not None and row["M"] == row["N"] else None for name, row in rows.items()}
+        cells = [f"{row['rate_cv']:.2f}/{row['lag_p95']:.0f}" if (row := whole[name]) else "breaks" for name in BURSTY]
+        for name, key in (("fastbig", "lag_max"), ("oneshot", "tail")):
+            row = whole[name]
+            cells.append(f"{row[key]:,.0f}" if row and row[key] is not None else "breaks")
+        lines.append((system, cells))
+    for max_lag in LAGS:
+        limits = [f"{bound(arrivals(traces[name]), max_lag):.2f}" for name in BURSTY]
+        lines.append((f"bound at max lag {max_lag}", [*limits, "", ""]))
+    print(f"\n{'system':<40}" + "".join(f"{head:>11}" for head in (*BURSTY, "fast, lag", "once, tail")))
+    for system, cells in lines:
+        print(f"{system:<40}" + "".join(f"{cell:>11}" for cell in cells))
 
 
 def frontier() -> None:
