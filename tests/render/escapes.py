@@ -6,7 +6,9 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ("CASES", "Case", "forbidden", "in_order")
+from hypothesis import strategies as st
+
+__all__ = ("CASES", "HOSTILE", "Case", "forbidden", "in_order")
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "escapes.json"
 _FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -55,6 +57,86 @@ def _shared() -> list[Case]:
 
 
 CASES = _OWN + _shared()
+
+
+_BODIES = [
+    *(
+        "0;t",
+        "2;t",
+        "4;1;?",
+        "7;file://h/p",
+        "8;;http://e",
+        "10;?",
+        "52;c;eA==",
+        "104",
+        "133;A",
+        "777;n",
+        "1337;SetMark",
+    ),
+    *(
+        "2J",
+        "H",
+        "?25l",
+        "?1049h",
+        "?2004h",
+        "6n",
+        ">c",
+        "!p",
+        "1;2r",
+        "31;8m",
+        "38;5;1m",
+        " q",
+        '"p',
+        "$}",
+        "'z",
+        "=1u",
+    ),
+    *("c", "7", "8", "D", "E", "M", "(0", "#8", "%G", "$q", "Ga=T", "q#0!9~", "hidden", ""),
+]
+_INTRODUCERS = [*(f"\x1b{char}" for char in "[]P_^XNO"), "\x1b", *map(chr, range(0x80, 0xA0))]
+_ODD = [
+    *map(chr, range(0x20)),
+    *map(chr, (0x7F, *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x61C, 0x2028, 0x2029)),
+    *(
+        "\r\n",
+        "\r\r\n",
+        "\b\b",
+        "\u200b\u200d\ufeff" * 9,
+        "\ufe0f" * 20,
+        "\U000e0041\U000e0042",
+        "\xc2\x9b",
+        "e" + "\u0301" * 30,
+    ),
+    *("\ud83d", "\ude00", "\udc80", "漢字", "\ufdfd", "👩\u200d💻", "&#27;", "&#x9b;", "&#8238;", "%1b[2J"),
+    *(
+        "`",
+        "**",
+        "\n```\n",
+        "[a](",
+        ")",
+        "![",
+        "](http://x",
+        "<b>",
+        "|",
+        "\n|-|-|\n",
+        "# ",
+        "> ",
+        "- ",
+        '"',
+        "\\",
+        "data: x",
+    ),
+]
+_ENDS = st.sampled_from(["\x07", "\x1b\\", "\x9c", "\x18", ""])
+HOSTILE: st.SearchStrategy[str] = st.lists(
+    st.one_of(
+        st.sampled_from(_ODD),
+        st.sampled_from(["word", " ", "\n", "two three"]),
+        st.builds("{}{}{}".format, st.sampled_from(_INTRODUCERS), st.sampled_from(_BODIES), _ENDS),
+    ),
+    max_size=10,
+).map("".join)
+"""Texts of whatever can be sent to a terminal, well formed or not, and of Markdown that it may hide in."""
 
 
 def forbidden(text: str) -> list[str]:

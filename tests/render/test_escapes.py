@@ -1,5 +1,6 @@
 """What a model writes does nothing to a terminal, a file or a page; and all of it can be seen."""
 
+import contextlib
 import io
 import json
 import re
@@ -8,13 +9,23 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.render.escapes import CASES, Case, forbidden, in_order
+from tests.render.escapes import CASES, HOSTILE, Case, forbidden, in_order
 from typestream.errors import StreamTruncated
-from typestream.events import Citation, Event, ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta
-from typestream.render import JsonLines, Neutraliser, OpenAISse, Plain, Renderer, Sse, Terminal, neutralise, write
+from typestream.events import (
+    Citation,
+    Event,
+    Finish,
+    Other,
+    ReasoningDelta,
+    RefusalDelta,
+    Start,
+    TextDelta,
+    ToolCallDelta,
+)
+from typestream.render import JsonLines, Neutraliser, OpenAISse, Plain, Renderer, Rendering, Sse, Terminal, neutralise
 from typestream.result import Result
 
 LONG = 400
@@ -168,6 +179,12 @@ def test_a_live_markdown_writes_no_sequence_but_its_own(case: Case) -> None:
     assert forbidden(_OWN_SEQUENCES.sub("", out)) == []
 
 
+def state(screen: Any) -> list[Any]:
+    """All of a terminal's state but what is shown and where the cursor stands."""
+    found = [screen.title, screen.icon_name, set(screen.mode), screen.cursor.attrs, screen.cursor.hidden]
+    return [*found, screen.margins, screen.charset, screen.g0_charset, set(screen.tabstops), list(screen.savepoints)]
+
+
 @pytest.mark.parametrize("case", SHORT, ids=name)
 @pytest.mark.parametrize("make", [Terminal, markdown(width=80, live=True)], ids=["terminal", "markdown"])
 def test_a_terminal_is_left_as_it_was(make: Callable[[], Renderer], case: Case) -> None:
@@ -175,24 +192,91 @@ def test_a_terminal_is_left_as_it_was(make: Callable[[], Renderer], case: Case) 
     replies: list[str] = []
     screen = pyte.Screen(80, 24)
     screen.write_process_input = replies.append
-    before = (screen.title, screen.icon_name, set(screen.mode), screen.cursor.attrs, screen.margins, screen.charset)
-    stream = pyte.Stream(screen)
+    before = state(screen)
     out = render(make(), [TextDelta(char) for char in case.text])
-    stream.feed(out.replace("\n", "\r\n"))
-    after = (screen.title, screen.icon_name, set(screen.mode), screen.cursor.attrs, screen.margins, screen.charset)
-    assert after == before
-    assert not screen.cursor.hidden
+    pyte.Stream(screen).feed(out.replace("\n", "\r\n"))
+    assert state(screen) == before
     assert replies == []
 
 
+SHOWN: list[Any] = [
+    *(Plain, Terminal, lambda: Terminal(colour=True), markdown(width=200), markdown(width=40, live=True, colour=True)),
+]
+NAMES = ["plain", "terminal", "terminal-colour", "markdown", "markdown-live"]
+
+
+def written(renderer: Renderer, events: list[Event], encoding: str, error: StreamTruncated | None = None) -> str:
+    """What stands in a file of that encoding, as `render()` writes it."""
+    file = io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="strict", newline="\n")
+    result = Result()
+    with contextlib.suppress(StreamTruncated), Rendering(renderer, file, result) as rendering:
+        for event in events:
+            result.add(event)
+            rendering.feed(event)
+        if error is not None:
+            raise error
+        result.completion = "complete"
+    return file.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined,no-any-return]
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
-@pytest.mark.parametrize("make", [Plain, Terminal, lambda: Plain(raw=True)], ids=["plain", "terminal", "raw"])
+@pytest.mark.parametrize("make", [*SHOWN, lambda: Plain(raw=True)], ids=[*NAMES, "raw"])
 def test_any_encoding_can_be_written(make: Callable[[], Renderer], encoding: str) -> None:
-    for case in CASES:
-        file = io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="strict", newline="\n")
-        write(file, render(make(), [TextDelta(case.text)]))
-        shown = file.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]
-        assert in_order(tuple(each for each in case.must_show if each.isascii()), shown), case.name
+    for case in CASES if make in SHOWN[:3] else SHORT:
+        shown = written(make(), [TextDelta(case.text)], encoding)
+        if make is not SHOWN[-1]:  # a block that is higher than the window, or broken
+            text = "".join(shown.split())
+            wanted = ("".join(each.split()) for each in case.must_show if each.isascii())
+            assert in_order(tuple(wanted), text), case.name
+        if make in SHOWN:
+            assert forbidden(_OWN_SEQUENCES.sub("", shown)) == [], case.name
+
+
+def everywhere(text: str) -> list[Event]:
+    """A text wherever a model, or a server, can put one."""
+    return [
+        *(
+            Start(text, text),
+            ReasoningDelta(text),
+            ToolCallDelta(0, text, text, text),
+            ToolCallDelta(0, arguments=text),
+        ),
+        *(Citation(text, text, text), TextDelta(text), Citation(None, None, text), RefusalDelta(text), Other(text)),
+        Finish(text),
+    ]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+@pytest.mark.parametrize("make", SHOWN, ids=NAMES)
+@settings(max_examples=40)
+@given(HOSTILE)
+def test_hostile_text_anywhere_does_nothing(make: Callable[[], Renderer], encoding: str, text: str) -> None:
+    pyte = pytest.importorskip("pyte")
+    out = written(make(), everywhere(text), encoding, StreamTruncated(text))
+    assert forbidden(_OWN_SEQUENCES.sub("", out)) == []
+    if make is Terminal and encoding == "utf-8":
+        assert out.count(neutralise(text).rstrip("\n")) >= 6
+    replies: list[str] = []
+    screen = pyte.Screen(40, 24)
+    screen.write_process_input = replies.append
+    before = state(screen)
+    pyte.Stream(screen).feed(out.replace("\n", "\r\n"))
+    assert state(screen) == before
+    assert replies == []
+
+
+@pytest.mark.parametrize("make", SHOWN[:4], ids=NAMES[:4])
+@settings(max_examples=60)
+@given(HOSTILE, st.lists(st.integers(0, 60)))
+def test_hostile_text_is_shown_the_same_however_it_was_cut(
+    make: Callable[[], Renderer], text: str, at: list[int]
+) -> None:
+    edges = sorted({0, len(text), *(each for each in at if each <= len(text))})
+    whole, cut = (
+        [kind(text[a:b]) for a, b in pairwise(e)] for kind, e in ((TextDelta, [0, len(text)]), (TextDelta, edges))
+    )
+    shown = [_OWN_SEQUENCES.sub("", render(make(), events)) for events in (whole, cut)]
+    assert shown[0] == shown[1]
 
 
 def test_raw_is_the_only_way_round() -> None:
