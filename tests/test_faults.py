@@ -30,7 +30,8 @@ ERRORS = {
     "server-error": "StreamServerError",
     "limit": "StreamLimitExceeded",
 }
-RAW = ("ok", "rst-mid", "html-200", "status-429", "status-500-stall", "status-500-endless")
+UNENDING = ("status-500-stall", "status-500-endless", "status-500-drip")
+RAW = ("ok", "rst-mid", "html-200", "status-429", *UNENDING)
 OPTIONS: dict[str, dict[str, int]] = {"drip": {"ms": 20}, "gzip-bomb": {"size": 32}, "gzip-bomb-lines": {"size": 32}}
 LIMITED = {"never-ends": Limits(total=1 << 20)}
 WAIT = 0.25
@@ -71,7 +72,7 @@ def make_client(api: str, base_url: str, *, asynchronous: bool, retries: int = 0
 
 
 def options_of(fault: Fault, wait: float) -> dict[str, Any]:
-    waits = fault.expect == "stall" or fault.name.startswith("status-500-")
+    waits = fault.expect == "stall" or fault.name in UNENDING
     clocks = Timeout(first=wait, between=wait) if waits else Timeout(first=10, between=10)
     return {"timeout": clocks, "limits": LIMITED.get(fault.name)}
 
@@ -176,6 +177,22 @@ def test_a_raw_response(server: FaultServer, name: str, runtime: str) -> None:
         assert len(str(found.error)) < 1000
         assert found.error.status == int(name[7:10]) if name.startswith("status") else 200
     assert server.wait(lambda server: server.open == 0)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("name", [*RAW, "stall-before-headers", "head-drip", "stall-mid", "json-200-full"])
+def test_a_response_to_be_entered(
+    server: FaultServer, name: str, runtime: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """with_streaming_response: the call is made by entering it, which typestream does."""
+
+    def entered(client: Any, api: str) -> Any:
+        return client.chat.completions.with_streaming_response.create(model="m", messages=[], stream=True)
+
+    monkeypatch.setattr(f"{__name__}.call", entered)
+    assert verdict(FAULTS[name], patiently(server, FAULTS[name], "chat", runtime)) == ""
+    assert server.wait(lambda server: server.open == 0)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("typestream")]
 
 
 @pytest.mark.parametrize("name", ["endless-line", "endless-event", "gzip-bomb", "gzip-bomb-lines"])

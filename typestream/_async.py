@@ -17,7 +17,7 @@ from typestream import _aio
 from typestream._core import DONE, Core, Wait
 from typestream._readahead import Read
 from typestream._stream import LAG, StreamBase
-from typestream.errors import StallTimeout, StreamBusy
+from typestream.errors import StreamBusy
 from typestream.events import Event, TextDelta
 from typestream.result import Result
 
@@ -294,10 +294,7 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
                 await self._pump.aclose()
             else:
                 await self._source.aclose()
-        refused = getattr(self._source, "refused", None)
-        if refused is not None and type(self._core.error) is StallTimeout:  # what did not come was the rest of an error
-            refused.__cause__, refused.result = self._core.error, self.result
-            self._core.error = refused
+        self._reconsider()
 
     async def __aenter__(self) -> Self:
         return self

@@ -16,12 +16,12 @@ from math import inf
 from types import FrameType
 from typing import Any, Final
 
-from typestream._failures import failure, refusal, refused
+from typestream._failures import failure, refusal, refusal_of, refused
 from typestream._stall import Timeout
 from typestream.errors import StallTimeout, StreamConnectionError, StreamServerError
 from typestream.result import Result
 
-__all__ = ("Awaited", "call", "watched")
+__all__ = ("Awaited", "Watch", "call", "watched")
 
 BODY: Final = 64 * 1024
 """So many bytes of an error are enough."""
@@ -36,7 +36,7 @@ def call(make: Callable[[], Any], clocks: Timeout | None) -> tuple[Any, float]:
     Raises:
         StreamError: whatever it raised, as ours; its own exception is the `__cause__`.
     """
-    watch = _Watch(clocks)
+    watch = Watch(clocks)
     try:
         return watch.around(make), watch.took
     except Exception as exc:
@@ -49,23 +49,25 @@ def call(make: Callable[[], Any], clocks: Timeout | None) -> tuple[Any, float]:
 
 def watched(make: Callable[[], Any]) -> Any:
     """The same; what it raises is raised."""
-    return _Watch(None).around(make)
+    return Watch().around(make)
 
 
-class _Watch:
-    """Looks on while a callable runs.
+class Watch:
+    """Looks on while a callable runs in this thread.
 
     Args:
         clocks: `first` and `total` count.
 
     Attributes:
         late: the error for having waited too long.
+        refused: the error status that was being looked into when it was ended.
         took: seconds that it ran, if it ran long enough to be looked at.
     """
 
-    def __init__(self, clocks: Timeout | None) -> None:
+    def __init__(self, clocks: Timeout | None = None) -> None:
         first, total = (clocks.first or inf, clocks.total or inf) if clocks is not None else (inf, inf)
         self.late: StallTimeout | None = None
+        self.refused: StreamServerError | None = None
         self.took = 0.0
         self._kind: Any = "first" if first <= total else "total"
         self._patience = min(first, total)
@@ -91,9 +93,17 @@ class _Watch:
                 self.late = self.late or StallTimeout(text, kind=self._kind)
             elif not self._is_flooded():
                 continue
-            for connection in filter(None, map(_connection, self._stack())):
-                _shutdown(connection)
-                break
+            self.end()
+
+    def end(self) -> None:
+        """End the connection that is waited for; from any thread."""
+        stack = [] if self._done.is_set() else list(self._stack())
+        found = next(filter(None, map(refused, stack)), None)
+        if found is not None:
+            self.refused = refusal_of(found, " in time")
+        for connection in filter(None, map(_connection, stack)):
+            _shutdown(connection)
+            break
 
     def _is_flooded(self) -> bool:
         return _flooding(self._stack()) is not None

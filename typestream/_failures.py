@@ -13,7 +13,7 @@ from typestream.errors import (
     StreamServerError,
 )
 
-__all__ = ("failure", "refusal", "refused")
+__all__ = ("failure", "refusal", "refusal_of", "refused")
 
 _HTTP = frozenset({"httpx", "httpx2", "httpcore", "httpcore2", "h11", "h2", "requests", "urllib3", "aiohttp"})
 _SDK = frozenset({"openai", "anthropic", "groq", "mistralai", "together", "cerebras"})
@@ -67,9 +67,13 @@ def refusal(exc: BaseException) -> StreamServerError | None:
     found = next(filter(None, map(refused, _frames(exc))), None)
     if found is None:
         return None
-    why = f" ({type(exc).__name__}: {exc})" if isinstance(exc, Exception) else " in time"
-    text = f"The server answered with status {found.status_code}; the rest of its answer did not come{why}."
-    return StreamServerError(text, status=found.status_code)
+    return refusal_of(found, f" ({type(exc).__name__}: {exc})" if isinstance(exc, Exception) else " in time")
+
+
+def refusal_of(response: Any, why: str) -> StreamServerError:
+    """The error for a response with an error status, of which the rest did not come."""
+    text = f"The server answered with status {response.status_code}; the rest of its answer did not come{why}."
+    return StreamServerError(text, status=response.status_code)
 
 
 def refused(frame: FrameType) -> Any:

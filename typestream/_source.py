@@ -7,7 +7,7 @@ Rules: what was passed is what gets closed, never only an iterator of it; where 
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
-from typestream._calls import Awaited
+from typestream._calls import Awaited, Watch
 from typestream.decode import Decoder
 from typestream.errors import StreamClosed, StreamServerError
 from typestream.sources.http import Body, async_body, shutdown, sync_body
@@ -103,6 +103,12 @@ class _Source:
         self._closed = False
         self._limits = limits
         self._objects = objects
+        self._call: Any = None  # what opening it waits for
+
+    @property
+    def refused(self) -> StreamServerError | None:
+        """The error status that the call behind `given` was looking into when it was given up."""
+        return None if self._call is None else self._call.refused
 
 
 class SyncSource(_Source):
@@ -131,7 +137,8 @@ class SyncSource(_Source):
             self._closers.append(_closer(given, "close"))
             return iter(self._body.chunks)
         if not hasattr(given, "__iter__") and hasattr(given, "__enter__"):
-            entered = given.__enter__()
+            self._call = Watch()
+            entered = self._call.around(given.__enter__)
             self._closers.append(lambda: given.__exit__(None, None, None))
             return self._open(entered)
         self._closers.append(_closer(given, "close"))
@@ -147,8 +154,10 @@ class SyncSource(_Source):
             self._body.shutdown()
         elif callable(wake):
             wake()
-        else:
+        elif self._iterated is not None:
             shutdown(self._iterated)
+        elif self._call is not None:
+            self._call.end()
 
     def close(self) -> None:
         """Release everything that was opened, and what was given."""
@@ -171,12 +180,6 @@ class AsyncSource(_Source):
         self.wake: Callable[[], None] | None = None
         self._iterator: AsyncIterator[Any] | None = None
         self._blocking: Threaded | None = None  # an awaitable may give something that blocks
-        self._call: Awaited | None = None
-
-    @property
-    def refused(self) -> StreamServerError | None:
-        """The error status that the call behind `given` was looking into when it was cancelled."""
-        return None if self._call is None else self._call.refused
 
     async def read(self) -> Any:
         """The next item; raises StopAsyncIteration at the end."""
@@ -200,7 +203,8 @@ class AsyncSource(_Source):
             self._closers += [lambda: _exhaust(chunks), _closer(given)]
             return chunks
         if not hasattr(given, "__aiter__") and hasattr(given, "__aenter__"):
-            entered = await given.__aenter__()
+            self._call = Awaited(given.__aenter__())
+            entered = await self._call
             self._closers.append(lambda: given.__aexit__(None, None, None))
             return await self._open(entered)
         if hasattr(given, "__aiter__"):

@@ -13,6 +13,7 @@ from typing_extensions import Self
 
 from typestream._core import Core, Done, Wait
 from typestream._stall import Timeout
+from typestream.errors import StallTimeout
 from typestream.events import Event
 from typestream.pacing import Order, Pacing, Smooth
 from typestream.pacing._segment import segmenter
@@ -153,6 +154,13 @@ class StreamBase:
             core.end(at)
         else:
             core.fail(value, at)
+
+    def _reconsider(self) -> None:
+        """The source was closed: if it has turned out that what did not come was the rest of an error, that is it."""
+        refused = getattr(self._source, "refused", None)
+        if refused is not None and type(self._core.error) is StallTimeout:
+            refused.__cause__, refused.result = self._core.error, self.result
+            self._core.error = refused
 
     def _retire(self, why: str) -> None:
         """Everything this stream had belongs to another now."""

@@ -269,6 +269,7 @@ class TokenStream(StreamBase, Iterator[str]):
             self._pump.close(PATIENCE)
         else:
             self._source.close()
+        self._reconsider()
 
     def __enter__(self) -> Self:
         return self
