@@ -96,6 +96,22 @@ PATTERNS = [
     "(?s)a.{3}",
     r"ab\Z",
     "(?:a|b)*?c",
+    r"(?!ab)a.",
+    r"(?=.*c)a",
+    r"a(?!b*c)",
+    r"(a|b)\1+",
+    r"(?P<x>a+)b(?P=x)",
+    "(?im)^a.*$",
+    "(?m)^$|b",
+    r"(?m)a$\n^b",
+    r"\Ba\B|\Aa+",
+    "(a*)*b",
+    "a(?:b(?:c|$)|$)",
+    ".(?<=b)|a(?<!ba)",
+    "(?<=(a))\\1",
+    "(?i:a(?-i:B))",
+    "(?<![abc])a(?![abc])",
+    "a{2,}?b",
 ]
 WORDS = st.text("abcA \n", max_size=24)
 CUTS = st.lists(st.integers(0, 24), max_size=24)
@@ -177,6 +193,8 @@ def test_redact_looks_back_across_what_it_has_forgotten() -> None:
     text = "x" * 9000 + "key=1234"
     out = run(Redact(r"(?<=key=)\d+|^x{3}y"), [TextDelta(each) for each in text])
     assert text_of(out) == "x" * 9000 + "key=█"
+    far = run(Redact(r"(?<=x{3000})k(?:e(?<=x{2000}ke))y"), [TextDelta(each) for each in "x" * 19_000 + "key"])
+    assert text_of(far) == "x" * 19_000 + "█"
 
 
 def test_redact_in_a_long_wait_looks_again_only_now_and_then() -> None:

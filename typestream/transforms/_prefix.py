@@ -9,7 +9,7 @@ import re
 from importlib import import_module
 from typing import Any
 
-__all__ = ("Unknown", "unfinished")
+__all__ = ("Unknown", "looks_back", "unfinished")
 
 _END = r"\Z"
 _ANYTHING = r"[\s\S]*"
@@ -36,15 +36,41 @@ def unfinished(pattern: "re.Pattern[str]") -> "re.Pattern[str]":
         Unknown: it cannot be told.
     """
     try:
+        flags = pattern.flags & ~re.VERBOSE
+        return re.compile(f"(?:{_sequence(list(_parsed(pattern)))})|{_END}", flags & ~re.DEBUG)
+    except _ERRORS as error:
+        raise Unknown(str(error)) from error
+
+
+def looks_back(pattern: "re.Pattern[str]") -> int:
+    """How many characters before a match its look-behinds may look at, at most.
+
+    Raises:
+        Unknown: it cannot be told.
+    """
+    try:
+        return _behind(_parsed(pattern))
+    except _ERRORS as error:
+        raise Unknown(str(error)) from error
+
+
+_ERRORS = (re.error, RecursionError, OverflowError, ValueError, TypeError, KeyError)
+
+
+def _parsed(pattern: "re.Pattern[str]") -> Any:
+    try:
         parser: Any = import_module("re._parser")
     except ImportError:  # before Python 3.11
         parser = import_module("sre_parse")
-    try:
-        flags = pattern.flags & ~re.VERBOSE
-        tree = parser.parse(pattern.pattern, pattern.flags)
-        return re.compile(f"(?:{_sequence(list(tree))})|{_END}", flags & ~re.DEBUG)
-    except (re.error, RecursionError, OverflowError, ValueError, TypeError, KeyError) as error:
-        raise Unknown(str(error)) from error
+    return parser.parse(pattern.pattern, pattern.flags)
+
+
+def _behind(part: Any) -> int:
+    if part is None or isinstance(part, int):
+        return 0
+    if isinstance(part, tuple) and str(part[0]) in ("ASSERT", "ASSERT_NOT") and part[1][0] < 0:
+        return int(part[1][1].getwidth()[1]) + _behind(part[1][1])
+    return sum(_behind(each) for each in part)
 
 
 def _sequence(parts: list[Any]) -> str:

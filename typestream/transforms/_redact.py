@@ -6,12 +6,12 @@ from dataclasses import replace
 
 from typestream.events import Citation, Event, ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta
 from typestream.transforms._lines import Lines, Piece
-from typestream.transforms._prefix import Unknown, unfinished
+from typestream.transforms._prefix import Unknown, looks_back, unfinished
 
 __all__ = ("Redact",)
 
 _CONTEXT = 1024
-"""How many characters before a match a look-behind may look at."""
+"""How many characters before a match are kept at least, for what looks back."""
 
 
 class Redact(Lines):
@@ -49,12 +49,14 @@ class Redact(Lines):
         self._pattern = _compiled(pattern)
         self._replace = replacement if callable(replacement) else lambda _: replacement
         try:
-            open_ = unfinished(self._pattern)
+            open_, context = unfinished(self._pattern), looks_back(self._pattern)
         except Unknown:
+            context = 0
             open_ = re.compile(r"[\s\S]|\Z")  # nothing is known before the end
         kinds: tuple[type[Event], ...] = (TextDelta, ReasoningDelta, RefusalDelta)
         super().__init__(
-            lambda: _Redactor(self._pattern, open_, self._replace), kinds + ((ToolCallDelta,) if arguments else ())
+            lambda: _Redactor(self._pattern, open_, self._replace, max(context, _CONTEXT)),
+            kinds + ((ToolCallDelta,) if arguments else ()),
         )
 
     def passed(self, event: Event) -> list[Event]:
@@ -90,10 +92,12 @@ class _Redactor:
         pattern: "re.Pattern[str]",
         open_: "re.Pattern[str]",
         replace: "Callable[[re.Match[str]], str]",
+        context: int,
     ) -> None:
         self._pattern = pattern
         self._open = open_
         self._replace = replace
+        self._context = context
         self._new: list[str] = []
         self._text = ""
         self._at = 0
@@ -144,9 +148,9 @@ class _Redactor:
 
     def _forget(self) -> None:
         """Drop what is no longer needed, and say when it is worth while to look again."""
-        if self._at > 4 * _CONTEXT:
-            self._text = self._text[self._at - _CONTEXT :]
-            self._at = _CONTEXT
+        if self._at > 4 * self._context:
+            self._text = self._text[self._at - self._context :]
+            self._at = self._context
         self._length = len(self._text)
         held = self._length - self._at
         self._again = self._length + held // 8
