@@ -5,6 +5,7 @@ alone reads and closes the source; `close` wakes it where it can be woken and jo
 """
 
 import contextvars
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -13,10 +14,20 @@ from typing import Any, Literal, NamedTuple
 
 from typestream._clock import Clock, Monitor
 
-__all__ = ("LIMIT", "Pump", "Read")
+__all__ = ("LIMIT", "Pump", "Read", "thread_context")
 
 LIMIT = 64
 """How many items are read ahead at most; what is decoded waits in the stream's own, larger, buffer."""
+
+
+def thread_context() -> contextvars.Context:
+    """The context variables as they are here, for a thread: but for the one by which anyio and others know which event
+    loop runs, since none does there."""
+    context = contextvars.copy_context()
+    sniffio = sys.modules.get("sniffio")
+    if sniffio is not None:
+        context.run(sniffio.current_async_library_cvar.set, None)
+    return context
 
 
 class Read(NamedTuple):
@@ -70,7 +81,7 @@ class Pump:
 
     def _ask(self) -> None:
         if self._thread is None:
-            context = contextvars.copy_context()
+            context = thread_context()
             self._thread = self._clock.thread(lambda: context.run(self._run))
             self._thread.start()
         self.monitor.notify()

@@ -179,6 +179,29 @@ def test_context_variables_are_the_sync_readers():
 
 
 @each_loop
+def test_a_thread_of_ours_is_in_no_event_loop(loop):
+    """Although it has the context of its reader, who is in one."""
+    import anyio.lowlevel
+
+    async def nothing():
+        await anyio.lowlevel.checkpoint()
+
+    async def pieces():
+        yield "b"
+
+    def source():
+        anyio.run(nothing)
+        yield "a"
+        yield from typestream.stream(pieces()).as_sync()
+
+    async def main():
+        assert list(typestream.stream(pieces()).as_sync()) == ["b"]
+        return (await typestream.stream(source()).as_async().collect()).text
+
+    assert run(loop, main) == "ab"
+
+
+@each_loop
 def test_cancelling_a_blocked_thread_is_prompt_and_it_closes_its_source_when_it_can(loop):
     import anyio
 

@@ -4,13 +4,13 @@ Rules: it runs in a thread of its own, which starts when the first piece is aske
 its pieces, at once; when the reader leaves, the next piece it hands over raises `Left`, which ends it.
 """
 
-import contextvars
 import threading
 from collections.abc import Callable, Iterator
 from math import inf
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
+from typestream._readahead import thread_context
 from typestream._source import SyncSource
 from typestream.errors import StreamClosed
 
@@ -92,7 +92,7 @@ class Pushed(Iterator[Any]):
             return
         if self._left:
             self._end(StreamClosed("The source was closed."))
-        context = contextvars.copy_context()
+        context = thread_context()
         self._thread = threading.Thread(target=context.run, args=(self._run,), name="typestream model", daemon=True)
         self._thread.start()
 
