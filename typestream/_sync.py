@@ -6,7 +6,7 @@ while the stream waits to show what it has; then a `Pump` reads it.
 
 import threading
 import warnings
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -49,6 +49,7 @@ class TokenStream(StreamBase, Iterator[str]):
         self._monitor = self._clock.monitor()
         self._reading = threading.Lock()
         self._pump: Pump | None = None
+        self._texts: Iterable[str] = ()  # the one for text
         self._flows: dict[str, Iterator[Any]] = {}  # the short ways that are open
         self._read: list[tuple[str, Any]] = []
         self._leaving = False  # whoever closes holds the lock for a moment
@@ -59,6 +60,11 @@ class TokenStream(StreamBase, Iterator[str]):
         return self
 
     def __next__(self) -> str:
+        try:
+            for piece in self._texts:
+                return piece
+        except BaseException as exc:
+            self._broken_off(exc)
         text: str | None = self._at_once("text")
         if text is not None:
             return text
@@ -77,20 +83,24 @@ class TokenStream(StreamBase, Iterator[str]):
             take = getattr(core, kind)
             flow = _flow(take, core.ready, self._source, self._commands, self._reading, self._clock.now, self._read)
             self._flows[kind] = flow
+            self._texts = self._flows.get("text", ())
         try:
             for said in flow:
                 return said
-        except ValueError:  # another thread is in there, which _advance() has a word for
-            return None
-        except BaseException:
-            self._abandon()
-            raise
+        except BaseException as exc:
+            self._broken_off(exc)
         if self._read:  # nobody else may read before it is taken in
             try:
                 self._got(*self._read.pop())
             finally:
                 self._reading.release()
         return None
+
+    def _broken_off(self, exc: BaseException) -> None:
+        """What a short way raised."""
+        if not isinstance(exc, ValueError):  # another thread is in there, which _advance() has a word for
+            self._abandon()
+            raise exc
 
     def __aiter__(self) -> AsyncIterator[str]:
         return self.as_async()
@@ -133,6 +143,7 @@ class TokenStream(StreamBase, Iterator[str]):
         core, clock = self._core, self._clock.now
         self._started = True
         self._flows.clear()
+        self._texts = ()
         while True:
             now = clock()
             if self._commands:
@@ -329,7 +340,7 @@ def _flow(
     else to be done; what was read and not taken in then is left in `read`, with the lock held.
 
     It knows nothing of the stream, which would otherwise live until the garbage collector breaks the circle."""
-    next_item = source.read
+    next_item = getattr(source, "advance", None) or source.read
     while not commands and not ready and reading.acquire(False):
         try:
             item = next_item()

@@ -81,13 +81,14 @@ async def closed_elsewhere_in_a_blocked_read(kit, call):
     kit.at(0.05, lambda: kit.close(stream))
     trace, error, _ = await kit.outcome(stream)
     assert type(error) is StreamClosed
-    assert "".join(text for _, text in trace) == PARTIAL == error.result.text
+    assert "".join(text for _, text in trace) == error.result.text
+    assert PARTIAL.startswith(error.result.text)  # a busy machine may have read less by then
 
 
 async def stopped_elsewhere_in_a_blocked_read(kit, call):
     stream = typestream.stream(call("stall-mid"))
     kit.at(0.05, stream.stop)
-    assert "".join(text for _, text in await kit.read(stream)) == PARTIAL
+    assert PARTIAL.startswith("".join(text for _, text in await kit.read(stream)))
 
 
 async def stopped_elsewhere_while_read_ahead(kit, call):
