@@ -42,6 +42,11 @@ class InMemory:
     def wire(self) -> bool:
         return self.source.wire
 
+    @property
+    def refused(self) -> Any:
+        """See `SyncSource`."""
+        return getattr(self.source, "refused", None)
+
     async def read(self) -> Any:
         """The next item; raises StopAsyncIteration at the end."""
         self._reads += 1

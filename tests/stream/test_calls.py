@@ -163,3 +163,21 @@ def test_what_is_awaitable_and_no_coroutine_is_awaited_as_it_is():
         return await Awaited(future)
 
     assert asyncio.run(main()) == 3
+
+
+def test_an_error_found_in_a_call_that_the_other_twin_made(server):
+    import asyncio
+
+    client, _ = call(server, "status-500-stall")
+
+    async def main():
+        entered = client.chat.completions.with_streaming_response.create(model="m", messages=[], stream=True)
+        with pytest.raises(StreamServerError) as caught:
+            await typestream.stream(entered, timeout=0.1).as_async().collect()
+        return caught.value
+
+    with client:
+        error = asyncio.run(main())
+    assert error.status == 500
+    assert isinstance(error.__cause__, StallTimeout)
+    assert eventually(lambda: server.open == 0)
