@@ -99,6 +99,24 @@ def test_a_recording_gives_one_trace_everywhere(speed):
         assert_same(play(runtime, scenario), expected)
 
 
+@pytest.mark.parametrize("policy", [pacing.Smooth(), pacing.Steady(37.31), pacing.Typist(937, seed=3)], ids=repr)
+def test_any_pace_over_the_arrivals_of_a_recording(policy):
+    arrivals = [(at - SCRIPT[0][0], text) for at, text in SCRIPT]
+    recording = typestream.Recording([(at, typestream.TextDelta(text)) for at, text in arrivals], "complete", 1.6126)
+    expected = [(round(at, 6), text) for at, text in simulate(arrivals, policy)]
+
+    async def scenario(kit):
+        replayed = typestream.replay(recording)
+        arriving = (replayed.as_async() if kit.asynchronous else replayed).paced(pacing.AsRecorded())
+        stream = typestream.stream(arriving.events()).paced(policy)
+        return await kit.read(stream), stream.result.completion
+
+    for runtime in RUNTIMES:
+        trace, completion = play(runtime, scenario)
+        assert_same(trace, expected)
+        assert completion == "complete"
+
+
 @st.composite
 def scripts(draw):
     """Items a few milliseconds to two seconds apart, never two at one time."""
