@@ -83,6 +83,18 @@ def test_a_step_never_sees_more_than_the_context(pieces, prompt, context, keep):
         text += piece
 
 
+@given(st.lists(st.integers(0, 255)), st.lists(st.integers(0, 255), max_size=8), st.integers(1, 9), st.integers(0, 8))
+def test_a_context_of_ids_is_the_same(ids, prompt, context, keep):
+    keep = min(keep, context - 1)
+    step = Step(*ids)
+    result = typestream.generate(step, prompt, decode=bytes, context=context, keep=keep).collect()
+    for place, seen in enumerate(step.seen):
+        rest = prompt[keep:] + ids[:place]
+        assert seen == prompt[:keep] + rest[-(context - keep) :]
+    assert result.text == bytes(ids).decode("utf-8", "replace")
+    assert result.usage == Usage(len(prompt), len(ids), len(prompt) + len(ids))
+
+
 @given(st.text("ab", max_size=20), st.lists(st.text("ab", min_size=1, max_size=3), min_size=1, max_size=2), st.data())
 def test_a_stop_string_is_never_shown(text, stop, data):
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=6)))

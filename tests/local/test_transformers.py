@@ -493,9 +493,12 @@ def test_the_event_loop_goes_on_while_the_model_works(tokenizer, runtime):
 
 # -- a real model
 
+HELLO = [{"role": "user", "content": "Say hello in French, with an emoji."}]
+SHORT: dict[str, Any] = {"max_new_tokens": 12, "do_sample": False}
+
 
 @pytest.fixture(scope="module")
-def smollm2() -> tuple[Any, Any]:
+def smollm2() -> tuple[Any, Any, Any]:
     """SmolLM2-135M, where the package that carries it is installed; transformers reads GGUF files."""
     pytest.importorskip("accelerate", reason="transformers reads GGUF files with accelerate")
     pytest.importorskip("gguf", reason="transformers reads GGUF files with gguf")
@@ -504,26 +507,26 @@ def smollm2() -> tuple[Any, Any]:
     except FileNotFoundError as missing:
         pytest.skip(str(missing))
     place = {"pretrained_model_name_or_path": found.parent, "gguf_file": found.name, "local_files_only": True}
-    return transformers.AutoModelForCausalLM.from_pretrained(**place), transformers.AutoTokenizer.from_pretrained(
-        **place
-    )
+    torch.set_num_threads(1)
+    model = transformers.AutoModelForCausalLM.from_pretrained(**place)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(**place)
+    given = {"add_generation_prompt": True, "return_dict": True, "return_tensors": "pt"}
+    inputs = tokenizer.apply_chat_template(HELLO, **given)
+    return model, tokenizer, (inputs["input_ids"].shape[1], model.generate(**inputs, **SHORT)[0])
 
 
 @pytest.mark.slow
 def test_a_real_small_model(smollm2, read):
-    model, tokenizer = smollm2
-    messages = [{"role": "user", "content": "Say hello in French, with an emoji."}]
-    given = {"add_generation_prompt": True, "return_dict": True, "return_tensors": "pt"}
-    inputs = tokenizer.apply_chat_template(messages, **given)
-    ids = model.generate(**inputs, max_new_tokens=24, do_sample=False)[0][inputs["input_ids"].shape[1] :]
-    stream = generate(model, tokenizer, messages, max_new_tokens=24, do_sample=False)
+    model, tokenizer, (given, ids) = smollm2
+    stream = generate(model, tokenizer, HELLO, **SHORT)
     read(stream)
-    assert "".join(read.texts) == tokenizer.decode(ids, skip_special_tokens=True)
-    assert stream.result.usage == Usage(inputs["input_ids"].shape[1], len(ids), inputs["input_ids"].shape[1] + len(ids))
+    assert "".join(read.texts) == tokenizer.decode(ids[given:], skip_special_tokens=True)
+    assert stream.result.usage == Usage(given, len(ids) - given, len(ids))
     assert len(read.texts) > 3
 
 
 @pytest.mark.slow
 def test_a_real_small_model_is_left(smollm2, read):
-    read(generate(*smollm2, "One, two, three,", max_new_tokens=500, min_new_tokens=500), most=3)
+    model, tokenizer, _ = smollm2
+    read(generate(model, tokenizer, "One, two, three,", max_new_tokens=500, min_new_tokens=500), most=3)
     assert until(lambda: not [each for each in threading.enumerate() if each.name == "typestream model"])
