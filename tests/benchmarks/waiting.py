@@ -258,7 +258,7 @@ def many(streams: int, rate: float, seconds: float, goal: str) -> None:
     """Many streams in one asyncio process."""
     print(f"\n{streams:,} streams, {rate:g} graphemes a second each, {seconds:g} s, one process (goal: {goal})")
     print(f"{'':22}{'µs/piece':>9}{'× floor':>8}{'µs/unit':>9}{'p50 ms':>8}{'p99 ms':>8}{'pieces':>10}")
-    text = TEXT[: round((seconds + streams / 200 + 5) * rate)]
+    text = TEXT[: round((seconds + streams / 500 + 5) * rate)]
     floor = asyncio.run(_many(_bare(rate), rate, streams, seconds)).line("asyncio.sleep", None)
     steady = _stream(lambda: typestream.replay(text).as_async().paced(Steady(rate)))
     asyncio.run(_many(steady, rate, streams, seconds)).line("Steady, replayed", floor)

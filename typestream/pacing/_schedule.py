@@ -176,9 +176,12 @@ class Schedule:
             if now > self._latest:
                 self._latest = now
             return due
-        if self._resumed:
+        if self._resumed or now <= self._latest:
+            now = self._clamp(now)
             due = -inf
-        now = self._clamp(now)
+        else:  # the same, in short
+            self._latest = now
+            self.rest = -inf
         queue = self._queue
         if not queue:
             until = self._held_until()
@@ -240,21 +243,25 @@ class Schedule:
             return min(now, max(arrived, self._last_due))
         due = self._head_due
         if due is None:
-            due = self._head_due = self._planned(arrived, text, now)
+            moment = self._moment
+            if moment.count == 0:
+                due = arrived
+            else:
+                start, last = self._start or 0.0, self._last_due
+                moment.due = last - start
+                moment.now = now - start
+                delay = self._pace.delay(text, moment)
+                if not 0 <= delay < inf:
+                    raise ValueError(f"{self._policy!r} gave a delay of {delay} seconds; it must be 0 or more.")
+                due = last + delay  # max() is spelt out: it is asked for every piece
+                if due < arrived:
+                    due = arrived
+                if due < self._earliest:
+                    due = self._earliest
+            self._head_due = due
         # within a tick of the last emission a piece waits for company
-        last = self._last_shown
-        return due if due <= last or due >= last + TICK else last + TICK
-
-    def _planned(self, arrived: float, text: str, now: float) -> float:
-        moment = self._moment
-        if moment.count == 0:
-            return arrived
-        start = self._start or 0.0
-        moment.due, moment.now = self._last_due - start, now - start
-        delay = self._pace.delay(text, moment)
-        if not 0 <= delay < inf:
-            raise ValueError(f"{self._policy!r} gave a delay of {delay} seconds; it must be 0 or more.")
-        return max(self._last_due + delay, arrived, self._earliest)
+        shown = self._last_shown
+        return due if due <= shown or due >= shown + TICK else shown + TICK
 
     def _pop(self) -> None:
         self._queue.popleft()
