@@ -7,7 +7,7 @@ from typestream import _aio
 from typestream._async import AsyncTokenStream
 from typestream._clock import CLOCK, Clock, Monitor
 from typestream._failures import failure
-from typestream._readahead import Pump, Read
+from typestream._readahead import LIMIT, Pump, Read
 from typestream._source import AsyncReadable, Readable
 from typestream.errors import StreamBusy, StreamClosed
 
@@ -114,7 +114,8 @@ class Threaded(InMemory):
 
 
 class LoopPump(Pump):
-    """Reads an async source in a thread of its own, in an event loop of its own."""
+    """Reads an async source in a thread of its own, in an event loop of its own, some items ahead once it was asked:
+    to hand over each for itself would take longer than most sources do."""
 
     def __init__(self, source: AsyncReadable, monitor: Monitor, clock: Clock) -> None:
         super().__init__(source, monitor, clock)
@@ -124,6 +125,9 @@ class LoopPump(Pump):
     def _ask(self) -> None:
         super()._ask()
         self._waker.wake()
+
+    def _due(self) -> bool:
+        return self._closing or self._wanted or len(self._buffer) < LIMIT
 
     def _run(self) -> None:
         try:

@@ -2,8 +2,9 @@
 
     python -m tests.benchmarks.bridges
 
-Each bridge hands over strings that a source gives without a pause, so that nobody ever has to wait for it; the floor is
-the cheapest queue there is for that pair. What a stream itself costs without a bridge is a row of its own.
+Each bridge hands over strings that a source gives without a pause. The indented rows are floors, the cheapest queue
+there is, and peers, which cross over for each item. What a stream itself costs without a bridge is a row of its own.
+"On demand" is a blocking iterator, which is asked for an item when the one before it was taken.
 """
 
 import argparse
@@ -14,6 +15,10 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from queue import SimpleQueue
+from typing import Any
+
+import anyio.from_thread
+import anyio.to_thread
 
 import typestream
 from typestream.sources._pushed import Pushed, PushedSource
@@ -91,15 +96,38 @@ def _coalesced(count: int) -> int:
     return asyncio.run(main())
 
 
+async def _each_in_a_thread(count: int) -> int:
+    """anyio.to_thread.run_sync for each item."""
+    items, size = _items(count), 0
+    while (item := await anyio.to_thread.run_sync(next, items, None)) is not None:
+        size += len(item)
+    return size
+
+
+def _each_in_the_loop(count: int) -> int:
+    """portal.call for each item."""
+
+    async def following(items: Any) -> str | None:
+        return await anext(items, None)
+
+    with anyio.from_thread.start_blocking_portal() as portal:
+        items, size = _async_items(count), 0
+        while (item := portal.call(following, items)) is not None:
+            size += len(item)
+    return size
+
+
 ROWS: list[tuple[str, Callable[[int], int]]] = [
     ("no bridge, sync", lambda n: sum(map(len, typestream.stream(_items(n))))),
     ("no bridge, asyncio", lambda n: asyncio.run(_drain(typestream.stream(_async_items(n))))),
     ("  SimpleQueue", _simple_queue),
-    ("thread → sync, stall clock", lambda n: sum(map(len, typestream.stream(_items(n), timeout=60)))),
-    ("thread → sync, pushed", lambda n: sum(map(len, _pushed(n)))),
+    ("thread → sync, a model", lambda n: sum(map(len, _pushed(n)))),
+    ("thread → sync, on demand", lambda n: sum(map(len, typestream.stream(_items(n), timeout=60)))),
     ("  deque, one wake-up", _coalesced),
-    ("thread → asyncio", lambda n: asyncio.run(_drain(typestream.stream(_items(n)).as_async()))),
-    ("thread → asyncio, pushed", lambda n: asyncio.run(_drain(_pushed(n).as_async()))),
+    ("thread → asyncio, a model", lambda n: asyncio.run(_drain(_pushed(n).as_async()))),
+    ("  to_thread.run_sync(next)", lambda n: asyncio.run(_each_in_a_thread(n))),
+    ("thread → asyncio, on demand", lambda n: asyncio.run(_drain(typestream.stream(_items(n)).as_async()))),
+    ("  portal.call(anext)", _each_in_the_loop),
     ("asyncio → sync", lambda n: sum(map(len, typestream.stream(_async_items(n)).as_sync()))),
 ]
 
