@@ -40,6 +40,14 @@ def f(x):
 > A quotation, as they are.
 
 """
+BLOCKS = {
+    "one line": "word **two** ",
+    "paragraph": "words that fill a line, and go on with the next one\n",
+    "list": "- item with **bold** and `code`\n",
+    "table": "| one | two words | three |\n",
+    "code": "x = f(a, b) + 1  # hello\n",
+}
+HEADS = {"table": "| a | b | c |\n|---|---|---|\n", "code": "```python\n"}
 PIECE = 4
 LIVE = "Live(Markdown(text)) anew"
 
@@ -100,6 +108,17 @@ def table_markdown(every: int) -> None:
         print(f"  {name:<26} four times the text costs {took[name, 20_000] / took[name, 5_000]:.1f} times as much")
 
 
+def table_blocks() -> None:
+    print("\nthe same of one block that never ends: ms a piece, growth from 5,000 to 20,000 characters")
+    for name, line in BLOCKS.items():
+        text = HEADS.get(name, "") + line * (20_000 // len(line))
+        cut = [text[at : at + PIECE] for at in range(0, len(text), PIECE)]
+        small, large = (
+            seconds(partial(lambda texts: ours(markdown(), texts), cut[:size]), 1) for size in (1_250, len(cut))
+        )
+        print(f"  {name:<26} {large / len(cut) * 1000:8.2f} ms  {large / small:5.1f} times", flush=True)
+
+
 def table_speed() -> None:
     print("\nneutralise, MB/s of UTF-8")
     for name, text in (
@@ -136,6 +155,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--every", type=int, default=50, help="of how many of Live's redraws one is measured")
     table_markdown(parser.parse_args().every)
+    table_blocks()
     table_speed()
 
 

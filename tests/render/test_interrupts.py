@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -189,6 +190,13 @@ except KeyboardInterrupt:
     sys.exit(130)
 """
 CLI = "import sys; from typestream.cli import main; sys.exit(main(['demo', '--pace', 'steady:300']))"
+PLAY = """
+import sys
+from typestream.cli import main
+
+sys.stdout.write("the shell's own line\\n")
+sys.exit(main(["play", sys.argv[1], "--pace", "steady:300"]))
+"""
 
 
 def run(code: str, *arguments: str, kill: signal.Signals, after: int, wait: float) -> tuple[str, int]:
@@ -255,8 +263,20 @@ def test_a_signal_leaves_the_command_line_s_terminal_as_it_was() -> None:
     check_signals(CLI, moments=(300,))
 
 
+@pytest.fixture
+def text_file(tmp_path: Path) -> str:
+    path = tmp_path / "text"
+    path.write_text(TEXT * 50, encoding="utf-8")
+    return str(path)
+
+
+def test_a_signal_leaves_the_terminal_of_play_as_it_was(text_file: str) -> None:
+    check_signals(PLAY, text_file, moments=(60,))
+
+
 @pytest.mark.slow
-def test_signals_at_many_moments_of_the_command_line() -> None:
+def test_signals_at_many_moments_of_the_command_line(text_file: str) -> None:
+    check_signals(PLAY, text_file, moments=range(30, 700, 61))
     check_signals(CLI, moments=range(200, 500, 37))  # while the first of its three answers is shown
 
 
