@@ -185,7 +185,7 @@ class _Awaited:
             self._waker.bind()
             pushed.notify = self._waker.wake
             pushed.start()
-        if not pushed.ready:
+        while not pushed.ready:
             await self._waker.wait(inf, lambda: pushed.ready)
         try:
             return next(pushed)
