@@ -2,6 +2,7 @@
 left out. Install them into an environment of their own, next to this project, and run the benchmarks there."""
 
 import asyncio
+import os
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
@@ -18,6 +19,7 @@ def peers(base_url: str) -> "dict[str, Callable[[], Any]]":
 
 
 def _litellm(base_url: str) -> int:
+    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # else it asks a server in the internet for prices
     import litellm
 
     chunks = litellm.completion(model="openai/m", messages=_MESSAGES, api_base=base_url, api_key="none", stream=True)

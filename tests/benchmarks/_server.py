@@ -17,7 +17,11 @@ from typing import Any
 
 __all__ = ("chat_chunks", "response_events", "running")
 
-_TOKEN = " word"
+_TOKENS = (" word", " that", " each", " time", "\nnew,", " over", " half")
+
+
+def _texts(count: int) -> list[str]:
+    return [_TOKENS[number % len(_TOKENS)] for number in range(count)]
 
 
 def chat_chunks(count: int, *, padded: bool = False) -> list[dict[str, Any]]:
@@ -31,7 +35,7 @@ def chat_chunks(count: int, *, padded: bool = False) -> list[dict[str, Any]]:
         return {**head, "system_fingerprint": "fp_1", "choices": [choice], "usage": None, **pad}
 
     usage = {"prompt_tokens": 7, "completion_tokens": count, "total_tokens": count + 7}
-    texts = [chunk({"content": _TOKEN}) for _ in range(count)]
+    texts = [chunk({"content": text}) for text in _texts(count)]
     return [
         chunk({"role": "assistant", "content": ""}),
         *texts,
@@ -44,7 +48,7 @@ def response_events(count: int) -> list[dict[str, Any]]:
     """The same as a Responses stream."""
     response: dict[str, Any] = {"id": "resp_1", "object": "response", "created_at": 1, "model": "m", "output": []}
     response |= {"parallel_tool_calls": True, "tool_choice": "auto", "tools": [], "error": None}
-    text = _TOKEN * count
+    text = "".join(_texts(count))
     part = {"type": "output_text", "text": text, "annotations": []}
     item = {"id": "msg_1", "type": "message", "role": "assistant", "status": "completed", "content": [part]}
     place = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
@@ -53,7 +57,7 @@ def response_events(count: int) -> list[dict[str, Any]]:
         {"type": "response.created", "response": {**response, "status": "in_progress"}},
         {"type": "response.output_item.added", "output_index": 0, "item": {**item, "content": []}},
         {"type": "response.content_part.added", **place, "part": {**part, "text": ""}},
-        *[{"type": "response.output_text.delta", **place, "delta": _TOKEN, "logprobs": []} for _ in range(count)],
+        *[{"type": "response.output_text.delta", **place, "delta": piece, "logprobs": []} for piece in _texts(count)],
         {"type": "response.output_text.done", **place, "text": text, "logprobs": []},
         {"type": "response.output_item.done", "output_index": 0, "item": item},
         {"type": "response.completed", "response": {**response, "status": "completed", **done}},
