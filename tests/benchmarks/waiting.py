@@ -214,12 +214,14 @@ class _Window:
         return each
 
 
-Read = Callable[[list[tuple[int, float]]], Awaitable[None]]
+Read = Callable[[list[tuple[int, float]], asyncio.Event], Awaitable[None]]
 
 
 def _stream(make: Callable[[], Any]) -> Read:
-    async def read(shown: list[tuple[int, float]]) -> None:
+    async def read(shown: list[tuple[int, float]], there: asyncio.Event) -> None:
         async with make() as stream:
+            shown.append((len(await anext(stream)), time.monotonic()))
+            await there.wait()
             async for text in stream:
                 shown.append((len(text), time.monotonic()))
 
@@ -227,23 +229,27 @@ def _stream(make: Callable[[], Any]) -> Read:
 
 
 def _bare(rate: float) -> Read:
-    async def read(shown: list[tuple[int, float]]) -> None:
+    async def read(shown: list[tuple[int, float]], there: asyncio.Event) -> None:
         async for woken in _wakes(10**9, 1 / rate):
             shown.append((1, woken))
+            if len(shown) == 1:
+                await there.wait()
 
     return read
 
 
 async def _many(read: Read, rate: float, streams: int, seconds: float) -> _Window:
-    """The streams start one after the other, one in half a millisecond at the most; the window begins when all are
-    there, and ends before the first of them does."""
+    """The streams start one after the other, one in half a millisecond at the most, and go on from there when all have
+    shown their first piece; the window begins when they have caught up, and ends before the first of them does."""
     window = _Window(rate)
+    there = asyncio.Event()
     tasks = []
     async for _ in _wakes(streams, 1 / 2000):
         window.shown.append([])
-        tasks.append(asyncio.ensure_future(read(window.shown[-1])))
+        tasks.append(asyncio.ensure_future(read(window.shown[-1], there)))
         await asyncio.sleep(0)
-    await asyncio.sleep(0.5)
+    there.set()
+    await asyncio.sleep(1.5)
     begin, before = time.monotonic(), time.process_time()
     await asyncio.sleep(seconds)
     end, window.cpu = time.monotonic(), time.process_time() - before
