@@ -46,7 +46,10 @@ class Schedule:
 
     def __init__(self, policy: Pacing, order: Order = "barrier") -> None:
         self._order = order
-        self._queue: deque[tuple[float, str | None, Event]] = deque()  # arrived, text of a piece, its event
+        # three in step, since a tuple for each piece is one more object for the garbage collector to look at
+        self._queue: deque[Event] = deque()
+        self._texts: deque[str | None] = deque()  # of a piece
+        self._arrived: deque[float] = deque()
         self._arrivals: deque[float] = deque()  # of the waiting pieces, in stream time
         self._rush = 0  # so many entries at the head of the queue are due at once
         self._cutters: dict[int, _Cutter] = {}
@@ -83,7 +86,9 @@ class Schedule:
             self._cut(event, now)
             return
         self._flush_cutters()
-        self._queue.append((now, None, event))
+        self._queue.append(event)
+        self._texts.append(None)
+        self._arrived.append(now)
         if self._order == "flush":
             self._rush = len(self._queue)
 
@@ -182,7 +187,7 @@ class Schedule:
         else:  # the same, in short
             self._latest = now
             self.rest = -inf
-        queue = self._queue
+        queue, texts = self._queue, self._texts
         if not queue:
             until = self._held_until()
             if now < until:
@@ -193,7 +198,7 @@ class Schedule:
         more: list[str] = []
         self.logprobs = []
         while queue:
-            arrived, text, event = queue[0]
+            event, text = queue[0], texts[0]
             if text is None or type(event) is not TextDelta:
                 if first is not None:
                     break
@@ -203,7 +208,7 @@ class Schedule:
                 break
             if due == -inf:
                 try:
-                    due = self._due(arrived, text, now)
+                    due = self._due(self._arrived[0], text, now)
                 except Exception:
                     if first is None:
                         raise
@@ -225,9 +230,7 @@ class Schedule:
             moment.previous = text
             moment.count += 1
             self._arrivals.popleft()
-            queue.popleft()
-            if self._rush:
-                self._rush -= 1
+            self._pop()
             due = -inf
             self.last = event
             if event.logprobs:
@@ -265,6 +268,8 @@ class Schedule:
 
     def _pop(self) -> None:
         self._queue.popleft()
+        self._texts.popleft()
+        self._arrived.popleft()
         if self._rush:
             self._rush -= 1
 
@@ -300,7 +305,10 @@ class Schedule:
     def _enqueue(self, pieces: list[tuple[float, str, TextDelta]]) -> None:
         if not pieces:
             return
-        self._queue.extend(pieces)
+        for at, text, event in pieces:
+            self._queue.append(event)
+            self._texts.append(text)
+            self._arrived.append(at)
         start = self._start or 0.0
         first, last = pieces[0][0] - start, pieces[-1][0] - start
         if first == last:
