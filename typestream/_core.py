@@ -174,13 +174,13 @@ class Core:
 
     def _at_once(self, decoded: Decoded, now: float) -> TextDelta | None:
         event = decoded[0] if len(decoded) == 1 else None
-        alone = type(event) is TextDelta and self._decoder.completion == "incomplete"  # type: ignore[union-attr]
-        if not alone or not (event.text.isascii() or mended(event.text)):  # type: ignore[union-attr]
-            self._decoded(decoded, now)
-            return None
-        self.result.add(event)  # type: ignore[arg-type]
-        self.result.timing.passed(len(event.text), now)  # type: ignore[union-attr]
-        return event  # type: ignore[return-value]
+        goes_on = self._decoder is not None and self._decoder.completion == "incomplete"
+        if type(event) is TextDelta and goes_on and (event.text.isascii() or mended(event.text)):
+            self.result.add(event)
+            self.result.timing.passed(len(event.text), now)
+            return event
+        self._decoded(decoded, now)
+        return None
 
     def end(self, now: float) -> None:
         """The source ended normally."""
