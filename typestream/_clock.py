@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from math import inf
 from time import monotonic
 from typing import Protocol
@@ -51,7 +52,9 @@ class RealMonitor:
         return self._condition.__enter__()
 
     def __exit__(self, *exc: object) -> None:
-        self._condition.__exit__(None, None, None)
+        # Ctrl-C can come while `wait` takes the lock back, which is then not held, and is what is to be seen.
+        with suppress(RuntimeError):
+            self._condition.__exit__(None, None, None)
 
     def wait(self, until: float) -> None:
         self._condition.wait(None if until == inf else max(0.0, until - monotonic()))

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from typestream._clock import RealMonitor
 from typestream.events import Event, ReasoningDelta, TextDelta
 from typestream.render import Plain, Rendering, Terminal
 from typestream.result import Result
@@ -170,6 +171,18 @@ def test_what_was_made_and_not_yet_written_is_written() -> None:
     with pytest.raises(KeyboardInterrupt), Rendering(Plain(), file, Result()) as rendering:
         rendering.feed(TextDelta("once"))
     assert file.out.count("once") == 1
+
+
+def test_an_interrupt_while_a_wait_takes_its_lock_back_is_an_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monitor = RealMonitor()
+
+    def interrupted(timeout: float | None) -> None:
+        monitor._condition.release()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(monitor._condition, "wait", interrupted)
+    with pytest.raises(KeyboardInterrupt), monitor:
+        monitor.wait(0.0)
 
 
 # -- real signals, on a real terminal
