@@ -101,9 +101,9 @@ class Watch:
         found = next(filter(None, map(refused, stack)), None)
         if found is not None:
             self.refused = refusal_of(found, " in time")
-        for connection in filter(None, map(_connection, stack)):
+        connection = next(filter(None, map(_connection, stack)), None)
+        if connection is not None and not any(map(_is_shared, stack)):
             _shutdown(connection)
-            break
 
     def _is_flooded(self) -> bool:
         return _flooding(self._stack()) is not None
@@ -180,6 +180,11 @@ def _connection(frame: FrameType) -> Any:
     stream: Any = frame.f_locals.get("self")
     found = stream.get_extra_info("socket") if hasattr(stream, "get_extra_info") else None
     return found if isinstance(found, socket.socket) and found.fileno() >= 0 else None
+
+
+def _is_shared(frame: FrameType) -> bool:
+    """Whether the call's connection serves other calls at the same time, as in HTTP/2."""
+    return bool(frame.f_globals.get("__name__", "").endswith(".http2"))
 
 
 def _shutdown(connection: socket.socket) -> None:

@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import types
 
 import pytest
 
@@ -109,6 +110,39 @@ def test_a_socket_that_is_no_answer_of_a_server_is_left_alone():
             typestream.stream(make, timeout=Timeout(first=0.05)).collect()
         other.send(b"y")
         assert mine.recv(1) == b"y"
+
+
+@pytest.mark.parametrize(("version", "is_ended"), [("http11", True), ("http2", False)])
+def test_a_connection_that_others_share_is_left_alone(version, is_ended):
+    mine, other = socket.socketpair()
+
+    class Stream:
+        def get_extra_info(self, name):
+            return mine
+
+    def read(self):
+        return mine.recv(1)
+
+    def request(read):
+        return read(Stream())
+
+    def placed(function, module):
+        named = {**globals(), "__name__": module}
+        return types.FunctionType(function.__code__, named, closure=function.__closure__)
+
+    with mine, other:
+        threading.Timer(0.3, lambda: other.send(b"x") if not is_ended else None).start()
+        receive = placed(read, "httpcore._backends.sync")
+        with pytest.raises(StallTimeout):
+            typestream.stream(
+                lambda: [placed(request, f"httpcore._sync.{version}")(receive)], timeout=Timeout(first=0.05)
+            ).collect()
+        mine.setblocking(False)
+        if is_ended:
+            assert mine.recv(1) == b""
+        else:
+            with pytest.raises(BlockingIOError):
+                mine.recv(1)
 
 
 @each_loop
