@@ -41,6 +41,12 @@ Tap: TypeAlias = Callable[[Event | Exception | None, float], None]
 GRACE: Final = 0.1
 """How long to wait, seconds, for what may follow the marker that says the answer is whole."""
 
+LATE: Final = 16
+"""How many reads that say nothing more may follow the end of the answer; who never has to wait has no other clock."""
+
+LATE_BYTES: Final = 16384
+"""And how many may follow its finish reason, when the rest may come byte by byte."""
+
 READ_AHEAD: Final = 16384
 """How many pieces may wait to be shown before the source is no longer read ahead."""
 
@@ -91,6 +97,7 @@ class Core:
         self._failed: StreamError | UnsupportedSource | None = None
         self._paused_at: float | None = None
         self._stall = Stall()
+        self._late = 0
 
     # -- what the source gives
 
@@ -125,6 +132,9 @@ class Core:
                 self.end(now)
             elif self._wire:
                 self._stall.grace, self._stall.armed = GRACE, True
+                self._late = 0 if decoded and not decoder.ended else self._late + 1
+                if self._late > (LATE if decoder.ended else LATE_BYTES):
+                    self.end(now)
 
     def _not_decoded(self, item: Any, exc: Exception, now: float) -> None:
         if isinstance(exc, UnsupportedSource):

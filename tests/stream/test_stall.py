@@ -1,5 +1,7 @@
 """The stall clocks: they fire on time, and only because of the source."""
 
+import json
+
 import pytest
 
 import typestream
@@ -142,13 +144,15 @@ class Wire:
         await self.script.aclose()
 
 
-def wired(kit, items):
-    import json
+def wire(item):
+    return f"data: {item if isinstance(item, str) else json.dumps(item)}\n\n".encode()
 
+
+def wired(kit, items):
     from typestream._async import AsyncTokenStream
     from typestream._core import Core
 
-    made = [(at, f"data: {item if isinstance(item, str) else json.dumps(item)}\n\n".encode()) for at, item in items]
+    made = [(at, wire(item)) for at, item in items]
     kind = AsyncTokenStream if kit.asynchronous else typestream.TokenStream
     return kind(Core(), Wire(kit.script(made)))
 
@@ -173,6 +177,31 @@ def test_the_grace_is_not_prolonged_by_what_comes_in_it(runtime):
         return error, at, stream.result.text
 
     assert play(runtime, scenario) == (None, pytest.approx(1.1, abs=0.011), "a")
+
+
+@each_runtime
+@pytest.mark.parametrize("last", [FINISH, "[DONE]"], ids=["finish", "done"])
+def test_what_never_ends_and_never_lets_wait_is_left_all_the_same(runtime, last):
+    """Where the server is faster than its reader, no time passes in waiting."""
+    sent = []
+
+    async def scenario(kit):
+        def endless():
+            yield 0, chunk("a")
+            yield 1, FINISH
+            yield 1, last
+            while True:
+                sent.append(1)
+                assert len(sent) < 100_000
+                yield 1, EMPTY if last is FINISH else chunk("b")
+
+        stream = wired(kit, [])
+        stream._source.script = kit.script([])
+        stream._source.script._items = ((at, wire(item)) for at, item in endless())
+        _, error, at = await kit.outcome(stream)
+        return error, at, stream.result.text, stream.result.completion
+
+    assert play(runtime, scenario) == (None, pytest.approx(1), "a", "complete")
 
 
 @each_runtime
