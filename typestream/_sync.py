@@ -204,7 +204,7 @@ class TokenStream(StreamBase, Iterator[str]):
         if self._pump is None:
             self._pump = Pump(self._source, self._monitor, self._clock)
         with self._monitor:
-            self._pump.ahead = self._core.read_ahead
+            self._pump.ahead = self._core.read_ahead or self._source.wire  # what comes by wire is on its way anyway
             taken = self._pump.take()
             if not taken and not self._commands:
                 self._monitor.wait(until)

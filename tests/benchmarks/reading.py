@@ -87,6 +87,9 @@ def _sync(base: str, count: int, rounds: int, how: str) -> None:
         cases: dict[str, Case] = {
             "openai, for chunk in stream": lambda: _sdk_chat(client),
             "typestream, for text in stream": lambda: sum(map(len, typestream.stream(chat.create(**_CHAT)))),
+            "typestream, with stall clocks": lambda: sum(
+                map(len, typestream.stream(chat.create(**_CHAT), timeout=typestream.Timeout.PATIENT))
+            ),
             "typestream, events()": lambda: sum(1 for _ in typestream.stream(chat.create(**_CHAT)).events()),
             "the HTTP library's bytes only": lambda: _raw(client),
         }
