@@ -59,9 +59,15 @@ class _Scalar:
     __slots__ = ()
 
 
-@pytest.mark.parametrize("item", [7, 1.5, True, [1, 2], ["a", "b"], (1,), {1}, _Scalar(), object, {"foo": 1}, print])
+@pytest.mark.parametrize("item", [[1, 2], ["a", "b"], (1,), {1}, _Scalar(), object, {"foo": 1}, print])
 def test_what_cannot_be_read_is_refused_by_name(item: Any) -> None:
     with pytest.raises(UnsupportedSource, match="give str, bytes, typestream's own events, or chunks"):
+        choose(item)
+
+
+@pytest.mark.parametrize("item", [7, 1.5, True])
+def test_a_number_is_refused_with_what_to_do_about_it(item: Any) -> None:
+    with pytest.raises(UnsupportedSource, match=f"a stream of {type(item).__name__}, a number.*token ids"):
         choose(item)
 
 
