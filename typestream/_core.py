@@ -377,6 +377,8 @@ class Core:
         if due is None:
             return self._finish() if self._source_ended else self._need_input(now)
         if isinstance(due, (int, float)):
+            if self._stall.armed:
+                self._stall.held(now)  # it is its own time that the stream waits for
             return Wait(due, self._reads_ahead())
         return self._deliver(due, now)
 

@@ -53,13 +53,25 @@ class Stall:
         grace: how long to wait for what may follow the end of the answer, once that was seen.
     """
 
-    __slots__ = ("_alive", "_first_seen", "_graced", "_since", "_total", "_waited", "armed", "grace", "limits")
+    __slots__ = (
+        "_alive",
+        "_first_seen",
+        "_graced",
+        "_heard",
+        "_since",
+        "_total",
+        "_waited",
+        "armed",
+        "grace",
+        "limits",
+    )
 
     def __init__(self) -> None:
         self.limits = Timeout()
         self.armed = False
         self.grace: float | None = None
         self._since: float | None = None
+        self._heard: float | None = None  # when a wait ended, until it is known what came of it
         self._waited = 0.0
         self._total = 0.0
         self._graced = 0.0
@@ -77,15 +89,21 @@ class Stall:
 
     def heard(self, now: float) -> None:
         """The source gave something: the wait is over, whether or not it was worth it."""
+        if self._since is None:
+            self._since = self._heard
         if self._since is not None:
-            self.held(now)
+            self._spend(now)
+            self._heard = now
             self._alive = True
 
     def held(self, now: float) -> None:
         """The stream does not wait any more, for now."""
-        if self._since is None:
-            return
-        spent = max(0.0, now - self._since)
+        self._heard = None
+        if self._since is not None:
+            self._spend(now)
+
+    def _spend(self, now: float) -> None:
+        spent = max(0.0, now - (self._since or 0.0))
         self._since = None
         self._waited += spent
         self._total += spent
@@ -100,8 +118,10 @@ class Stall:
 
     def waiting(self, now: float) -> float:
         """The stream waits for its source; gives the time at which its patience ends."""
-        if self._since is None:
-            self._since = now
+        if (
+            self._since is None
+        ):  # if nothing came of what was heard, the wait goes on from there: looking at it takes time
+            self._since, self._heard = now if self._heard is None else self._heard, None
         if self.grace is not None:
             return self._since + self.grace - self._graced
         return self._since + min(self._left())

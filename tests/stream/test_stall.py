@@ -7,6 +7,7 @@ import pytest
 import typestream
 from tests.stream.runtimes import each_runtime, play
 from typestream import StallTimeout, Timeout, pacing
+from typestream._stall import Stall
 from typestream.decode.wire import WireDecoder
 
 
@@ -214,6 +215,28 @@ def test_a_connection_that_breaks_in_the_grace_has_given_its_answer(runtime):
         return error, at, stream.result.completion
 
     assert play(runtime, scenario) == (None, pytest.approx(1.01), "complete")
+
+
+def test_looking_at_a_sign_of_life_takes_nothing_off_the_wait():
+    stall = Stall()
+    stall.limit(Timeout(between=1), begun=True)
+    assert stall.waiting(0) == 1
+    for time in (0.2, 0.3, 0.6):  # the second came while the first was looked at
+        stall.heard(time)
+    assert stall.waiting(0.7) == pytest.approx(1)
+    stall.heard(0.8)
+    stall.held(0.9)  # and now something was delivered
+    assert stall.waiting(5) == pytest.approx(5.2)
+
+
+def test_what_is_heard_while_nobody_waits_is_no_wait():
+    stall = Stall()
+    stall.limit(Timeout(between=1), begun=True)
+    stall.heard(3)
+    assert stall.waiting(4) == 5
+    stall.heard(4.5)
+    stall.progress()
+    assert stall.waiting(4.6) == 5.5
 
 
 @pytest.mark.parametrize("bad", [0, -1, float("inf"), float("nan"), "1"])
