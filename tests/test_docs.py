@@ -47,3 +47,4 @@ def test_the_python_blocks_of_a_page_run(page, server, monkeypatch, tmp_path, ca
                     await coroutine
 
                 asyncio.run(wait())  # sockets are waited for, so in real time
+    namespace.clear()  # a page's functions know its clients, and its clients are closed when nobody does

@@ -20,6 +20,7 @@ from typestream._failures import failure, refusal, refusal_of, refused
 from typestream._stall import Timeout
 from typestream.errors import StallTimeout, StreamConnectionError, StreamServerError
 from typestream.result import Result
+from typestream.sources.http import abort
 
 __all__ = ("Awaited", "Watch", "call", "watched")
 
@@ -103,7 +104,7 @@ class Watch:
             self.refused = refusal_of(found, " in time")
         connection = next(filter(None, map(_connection, stack)), None)
         if connection is not None and not any(map(_is_shared, stack)):
-            _shutdown(connection)
+            abort(connection)
 
     def _is_flooded(self) -> bool:
         return _flooding(self._stack()) is not None
@@ -185,10 +186,3 @@ def _connection(frame: FrameType) -> Any:
 def _is_shared(frame: FrameType) -> bool:
     """Whether the call's connection serves other calls at the same time, as in HTTP/2."""
     return bool(frame.f_globals.get("__name__", "").endswith(".http2"))
-
-
-def _shutdown(connection: socket.socket) -> None:
-    try:
-        connection.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        pass  # closed already

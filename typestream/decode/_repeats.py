@@ -13,16 +13,11 @@ _TRIES: Final = 4  # with servers that write something new into every chunk (a n
 
 
 class Repeats:
-    """Reads the pieces of chunks that are like the last one without parsing them.
+    """Reads the pieces of chunks that are like the last one without parsing them."""
 
-    Args:
-        read: the piece that a JSON text has and nothing else; None where that is not certain.
-    """
+    __slots__ = ("_head", "_least", "_tail", "_tries")
 
-    __slots__ = ("_head", "_least", "_read", "_tail", "_tries")
-
-    def __init__(self, read: Callable[[str], str | None]) -> None:
-        self._read = read
+    def __init__(self) -> None:
         self._head = self._tail = ""
         self._least = 0
         self._tries = _TRIES
@@ -37,15 +32,21 @@ class Repeats:
         self._tries = _TRIES
         return piece
 
-    def learn(self, text: str, piece: str) -> None:
+    def learn(self, text: str, piece: str, read: Callable[[str], str | None]) -> None:
         """`text` was parsed, and `piece` is the piece in it. Where it stands is tried out: the same text with another
-        piece at that place has to give that other piece."""
+        piece at that place has to give that other piece.
+
+        Args:
+            text: the JSON text of a chunk.
+            piece: what it has to say, and nothing else.
+            read: the piece that a JSON text has and nothing else; None where that is not certain.
+        """
         if self._tries <= 0 or (self._head and text.startswith(self._head) and text.endswith(self._tail)):
             return  # given up, or like the last one but for a piece that only the parser can read
         self._tries -= 1
         at = text.find(f'"{piece}"') + 1
         head, tail = text[:at], text[at + len(piece) :]
-        if at and self._read(f"{head}{piece}.{tail}") == f"{piece}.":
+        if at and read(f"{head}{piece}.{tail}") == f"{piece}.":
             self._head, self._tail, self._least = head, tail, len(head) + len(tail)
 
     def forget(self) -> None:

@@ -38,7 +38,7 @@ class Values:
         self._build = build
         self._shape: Decoder | None = None
         self._plain: Callable[[Any], str | None] | None = None  # the shape's `text`, where it has one
-        self._repeats = Repeats(self._piece)
+        self._repeats = Repeats()
 
     def text(self, text: str, name: str, out: Decoded) -> None:
         """The data of an event called `name` (`"message"` or `""` where it has none)."""
@@ -59,7 +59,7 @@ class Values:
         if plain is not None:
             piece = plain(value)
             if piece is not None:
-                self._repeats.learn(text, piece)
+                self._repeats.learn(text, piece, self._piece)
                 return piece
         self.value(value, name, out)
         return None

@@ -5,12 +5,16 @@ looks like them; no HTTP library is imported here.
 """
 
 import socket
+import struct
+import sys
 from collections.abc import AsyncIterable, Callable, Iterable
 from typing import Any, NamedTuple
 
 from typestream.decode.wire import Decompressor, Limits, WireDecoder
 
-__all__ = ("AsyncBody", "Body", "async_body", "origin", "shutdown", "sync_body")
+__all__ = ("AsyncBody", "Body", "abort", "async_body", "origin", "shutdown", "sync_body")
+
+_AT_ONCE = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)  # struct linger: on, 0 s
 
 _ORIGIN = (
     ("content_type", ("content-type",)),
@@ -148,10 +152,17 @@ def _shutdown(response: Any) -> None:
         return  # the connection may serve another request by now
     connection = _connection(response)
     if connection is not None:
-        try:
-            connection.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass  # closed already
+        abort(connection)
+
+
+def abort(connection: Any) -> None:
+    """End both directions of a connection, and have closing it reset it: a server that is blocked in sending to a
+    reader who has gone would hear nothing of an orderly end for a minute."""
+    try:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass  # closed already
 
 
 def _connection(response: Any) -> Any:
