@@ -106,17 +106,15 @@ def test_transcripts(entry):
     assert runs[0] == runs[1] == runs[2] == runs[3]
 
 
+def content(text):
+    return parse(text)["content"]
+
+
 def test_a_piece_is_found_by_its_place_not_by_its_looks():
-    asked = []
-
-    def read(text):
-        asked.append(text)
-        return parse(text)["content"]
-
     repeats = Repeats()
-    repeats.learn('{"id": "a", "content": "a"}', "a", read)  # the first "a" is the id
+    repeats.learn('{"id": "a", "content": "a"}', "a", content)  # the first "a" is the id
     assert repeats.piece('{"id": "b", "content": "a"}') is None
-    repeats.learn('{"id": "b", "content": "a"}', "a", read)
+    repeats.learn('{"id": "b", "content": "a"}', "a", content)
     assert repeats.piece('{"id": "b", "content": "x"}') == "x"
     assert repeats.piece('{"id": "b", "content": "x\\n"}') is None
     assert repeats.piece('{"id": "b", "content": ""}') is None
@@ -130,7 +128,7 @@ def test_learning_is_given_up_where_nothing_repeats():
 
     def read(text):
         asked.append(text)
-        return parse(text)["content"]
+        return content(text)
 
     repeats = Repeats()
     for number in range(100):
