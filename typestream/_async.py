@@ -19,12 +19,14 @@ from typestream._readahead import Read
 from typestream._stream import LAG, StreamBase
 from typestream.errors import StreamBusy
 from typestream.events import Event, TextDelta
+from typestream.pacing._schedule import Run
 from typestream.result import Result
 
 if TYPE_CHECKING:
     from typestream._source import AsyncReadable
     from typestream._sync import TokenStream
     from typestream._tee import Policy, Tee
+    from typestream._timers import Alarm
     from typestream.render import Renderer, Sink
 
 __all__ = ("AsyncTokenStream",)
@@ -40,6 +42,8 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
         StreamError: the stream did not end in the whole answer; the error's `result` is what was delivered.
     """
 
+    _alarm: "Alarm"
+
     def __init__(self, core: Core, source: "AsyncReadable", before: Callable[[], float] | None = None) -> None:
         super().__init__(core)
         self._source = source
@@ -49,6 +53,9 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
         self._reading: _aio.Scope | None = None
         self._idle: _aio.Event | None = None
         self._floor = -inf
+        # while a run is shown nothing else is looked at: with a thousand streams at once it is the memory that costs
+        self._run: Run | None = None
+        self._clock, self._offset = self._waker.now, 0.0
         self._busy = False
 
     # -- reading
@@ -58,7 +65,40 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
 
     async def __anext__(self) -> str:
         text: str | None = None
-        if self._core.rest > -inf:
+        run = self._run
+        if run is not None and not self._busy:
+            times, at = run.times, run.shown
+            due = times[at]
+            self._busy = True
+            try:
+                late = await self._alarm.wait(due - self._offset, self._commands.__len__)
+            except BaseException:
+                self._rest()
+                raise
+            if late and not run.over and not self._commands:
+                now = self._clock()
+                if now < due:
+                    now = due
+                text = run.texts[at]
+                times[at] = now
+                at += 1
+                while at < len(times) and times[at] <= now:  # what is late together goes out together
+                    text += run.texts[at]
+                    times[at] = now
+                    at += 1
+                run.shown = at
+                if at == len(times):
+                    self._floor = due
+                    self._run = self._core.run()
+                self._busy = False
+                if self._idle is not None:
+                    self._idle.set()
+                return text
+            self._run = None
+            if late:
+                self._floor = due
+            self._busy = False
+        elif self._core.rest > -inf:
             text = await self._in_time()
         elif self._is_direct():
             text = await self._at_once(self._core.text)
@@ -106,7 +146,7 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
         try:
             if not self._started:
                 self._started = True
-                self._waker.bind(self._before)
+                self._bind()
             while True:
                 now = self._now()
                 if self._commands:
@@ -124,6 +164,14 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
                     return action  # type: ignore[return-value]
         finally:
             self._rest()
+
+    def _bind(self) -> None:
+        """The running loop is the one."""
+        waker = self._waker
+        waker.bind(self._before)
+        self._clock, self._offset = waker.now, waker.offset
+        if waker.alarm is not None:
+            self._alarm = waker.alarm
 
     async def _in_time(self) -> str | None:
         """The next text, where its time is all that has to be waited for; None where there is more to be done. It is
@@ -147,6 +195,7 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
             said = said.text
         if type(said) is not str:
             return None
+        self._run = self._core.run()
         self._rest()
         return said
 

@@ -29,7 +29,7 @@ from typestream.events import Event, Other, ReasoningDelta, RefusalDelta, Start,
 from typestream.pacing._policies import Instant
 from typestream.pacing._policy import Pacing
 from typestream.pacing._recorded import AsRecorded, RecordedSchedule
-from typestream.pacing._schedule import Order, Schedule
+from typestream.pacing._schedule import Order, Run, Schedule
 from typestream.result import Result
 from typestream.transforms import Chain, Transform
 
@@ -373,6 +373,14 @@ class Core:
         result.timing.shown(len(due), now)
         return due
 
+    def run(self) -> Run | None:
+        """The next texts to show and when, where nothing else is to be done meanwhile."""
+        schedule = self._schedule
+        run = schedule.run() if type(schedule) is Schedule and self._paused_at is None else None
+        if run is not None:
+            self.result.follow(run)
+        return run
+
     def _answer(self, due: Event | float | None, now: float) -> Action:
         if due is None:
             return self._finish() if self._source_ended else self._need_input(now)
@@ -477,6 +485,11 @@ class Core:
             self._paused_at = now
             self._stall.held(now)
 
+    def settle(self) -> None:
+        """What a `run` says does not hold any more."""
+        if type(self._schedule) is Schedule:
+            self._schedule.settle()
+
     def resume(self, now: float) -> None:
         """Go on where `pause` held."""
         if self._paused_at is not None and self._schedule is not None:
@@ -498,7 +511,7 @@ class Core:
         error.result = self.result
         if self._tap is not None and not self._source_ended:
             self._tap(error, now)
-        if self.ready or (self._schedule is not None and self._schedule.waiting):
+        if (self._schedule is not None and self._schedule.waiting) or self.ready:
             self.result.completion = "incomplete"  # the answer was whole, what was shown of it is not
         self._source_ended = self.ended = True
         self._schedule = None

@@ -165,6 +165,7 @@ class StreamBase:
     def _retire(self, why: str) -> None:
         """Everything this stream had belongs to another now."""
         result = self._core.result
+        self._core.settle()
         self._core = Core()
         self._core.result = result
         self._core.close(0.0, why)

@@ -123,7 +123,7 @@ class Timers:
         self._loop = weakref.ref(loop)  # the loop is the key under which this is found
         self._due: dict[float, dict[Alarm, None]] = {}
         self._times: list[float] = []  # a heap; all that is due, and perhaps more
-        self._ringing: deque[tuple[float, Alarm]] = deque()
+        self._ringing: deque[Alarm] = deque()
         self._waiting = 0
         self._tick = 0.0
         self._handle: asyncio.TimerHandle | None = None
@@ -176,12 +176,11 @@ class Timers:
         worth = self._waiting * _EACH
         self._tick = next((tick for tick in _TICKS if tick <= worth), 0.0)
         while times and times[0] <= now:
-            when = heappop(times)
-            ringing.extend((when, alarm) for alarm in self._due.pop(when, ()))
+            ringing.extend(self._due.pop(heappop(times), ()))
         try:
             while ringing:
-                when, alarm = ringing.popleft()
-                if alarm.when == when:  # else somebody who was called before it has woken or cancelled it
+                alarm = ringing.popleft()
+                if alarm.when <= now:  # else somebody who was called before it has woken or cancelled it
                     self._waiting -= 1
                     alarm.ring()
         finally:  # who is called may be interrupted; then the others are called next time

@@ -25,28 +25,36 @@ from typestream.timing import Timing
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletion
 
+    from typestream.pacing._schedule import Run
+
 __all__ = ("Choice", "Result", "ToolCall")
 
 
 class _Text:
     """Text that grows by small pieces: kept once, joined when somebody looks."""
 
-    __slots__ = ("_new", "_old")
+    __slots__ = ("_joined", "_pieces")
 
     def __init__(self) -> None:
-        self._old: list[str] = []
-        self._new: list[str] = []
+        self._pieces: list[str | Run] = []
+        self._joined = 0  # so many at the beginning are many joined
 
     def add(self, piece: str) -> None:
-        self._new.append(piece)
-        if len(self._new) == 1024:
-            self._old.append("".join(self._new))
-            self._new.clear()
+        pieces = self._pieces
+        pieces.append(piece)
+        if len(pieces) - self._joined >= 1024:  # in one step, for who looks from another thread
+            pieces[self._joined :] = ["".join(map(str, pieces[self._joined :]))]
+            self._joined += 1
+
+    def follow(self, run: "Run") -> None:
+        """What is shown of that comes next."""
+        pieces = self._pieces
+        if pieces:
+            pieces[-1] = str(pieces[-1])  # the run before, perhaps
+        pieces.append(run)
 
     def __str__(self) -> str:
-        whole = "".join([*self._old, *self._new])
-        self._old, self._new = ([whole] if whole else []), []
-        return whole
+        return "".join(map(str, self._pieces.copy()))
 
 
 class ToolCall:
@@ -207,6 +215,11 @@ class Result:
         """Take in a piece of the answer of choice 0."""
         choices = self.choices
         (choices[0] if choices and choices[0].index == 0 else self._open(0))._text.add(text)
+
+    def follow(self, run: "Run") -> None:
+        """What is shown of that is the next text of choice 0."""
+        self._open(0)._text.follow(run)
+        self.timing.follow(run)
 
     def _add_other(self, event: Event) -> None:
         match event:

@@ -2,9 +2,12 @@
 never makes a source look slow. All times are seconds."""
 
 from collections import deque
+from copy import copy
+from operator import mul
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typestream.pacing._schedule import Run
     from typestream.result import Result
 
 __all__ = ("Timing",)
@@ -25,18 +28,20 @@ class Timing:
     """
 
     __slots__ = (
+        "_accounted",
         "_characters",
         "_first",
         "_first_shown",
+        "_lag_max",
         "_lag_sum",
         "_last",
         "_last_shown",
         "_opened",
         "_queued",
         "_result",
+        "_run",
         "_shown",
         "deltas",
-        "lag_max",
         "longest_gap",
     )
 
@@ -53,7 +58,9 @@ class Timing:
         self._queued: deque[tuple[int, float]] | None = None  # characters that wait, and since when
         self.deltas = 0
         self.longest_gap = 0.0
-        self.lag_max = 0.0
+        self._lag_max = 0.0
+        self._run: Run | None = None
+        self._accounted = 0  # of what the run has shown
 
     def opened(self, now: float) -> None:
         """The stream was first read."""
@@ -72,6 +79,7 @@ class Timing:
 
     def paced(self, whether: bool) -> None:
         """From now on text waits between its arrival and its display, or not."""
+        self._account()
         self._queued = deque() if whether else None
 
     def queued(self, characters: int, now: float) -> None:
@@ -81,6 +89,8 @@ class Timing:
 
     def shown(self, characters: int, now: float) -> None:
         """The next so many characters were delivered; the lag is that of the oldest."""
+        if self._run is not None:
+            self._account()
         if self._first_shown is None:
             self._first_shown = now
         self._last_shown = now
@@ -92,8 +102,8 @@ class Timing:
         lag = now - since
         if lag > 0:
             self._lag_sum += lag * characters
-            if lag > self.lag_max:
-                self.lag_max = lag
+            if lag > self._lag_max:
+                self._lag_max = lag
         while characters >= waiting:
             characters -= waiting
             queued.popleft()
@@ -101,6 +111,40 @@ class Timing:
                 return
             waiting, since = queued[0]
         queued[0] = (waiting - characters, since)
+
+    def follow(self, run: "Run") -> None:
+        """What is shown next, and when, stands in there."""
+        self._account()
+        self._run, self._accounted = run, 0
+
+    def _account(self) -> None:
+        run, self._run = self._run, None
+        if run is None:
+            return
+        begin, end = self._accounted, run.shown
+        sizes, times = list(map(len, run.texts[begin:end])), run.times[begin:end]
+        characters = sum(sizes)
+        if self._queued and 0 < characters < self._queued[0][0]:  # all of one delta, as mostly
+            waiting, since = self._queued[0]
+            self._queued[0] = (waiting - characters, since)
+            self._lag_sum += sum(map(mul, times, sizes)) - since * characters
+            self._lag_max = max(self._lag_max, times[-1] - since)
+            self._shown += characters
+            self._last_shown = times[-1]
+        else:
+            for size, now in zip(sizes, times, strict=True):
+                self.shown(size, now)
+        self._accounted = end
+        self._run = None if run.over else run
+
+    def _seen(self) -> "Timing":
+        """The same with what its run has shown by now. This itself is left alone: who asks may be another thread."""
+        if self._run is None:
+            return self
+        twin = copy(self)
+        twin._queued = deque(self._queued or ())
+        twin._account()
+        return twin
 
     def passed(self, characters: int, now: float) -> None:
         """So many characters arrived and were delivered at once."""
@@ -133,7 +177,8 @@ class Timing:
 
     @property
     def shown_duration(self) -> float:
-        return self._last_shown - self._opened if self._first_shown is not None and self._opened is not None else 0.0
+        last = self._seen()._last_shown
+        return last - self._opened if self._first_shown is not None and self._opened is not None else 0.0
 
     @property
     def mean_gap(self) -> float:
@@ -141,8 +186,13 @@ class Timing:
         return (self._last - self._first) / (self.deltas - 1) if self._first is not None and self.deltas > 1 else 0.0
 
     @property
+    def lag_max(self) -> float:
+        return self._seen()._lag_max
+
+    @property
     def lag_mean(self) -> float:
-        return self._lag_sum / self._shown if self._shown else 0.0
+        seen = self._seen()
+        return seen._lag_sum / seen._shown if seen._shown else 0.0
 
     @property
     def tokens_per_second(self) -> float | None:

@@ -9,11 +9,12 @@ floors too: compare with them.
 """
 
 import argparse
+import array
 import asyncio
 import os
 import threading
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -186,12 +187,26 @@ async def _bursts(text: str, rate: float) -> Any:
         yield text[i : i + size]
 
 
+class _Shown:
+    """Units and when, of one stream; kept so that it costs little and nothing for the garbage collector."""
+
+    def __init__(self) -> None:
+        self.units, self.when = array.array("H"), array.array("d")
+
+    def add(self, units: int, when: float) -> None:
+        self.units.append(units)
+        self.when.append(when)
+
+    def __iter__(self) -> Iterator[tuple[int, float]]:
+        return zip(self.units, self.when, strict=True)
+
+
 @dataclass
 class _Window:
     """What happens while all streams run; times by `time.monotonic`, seconds."""
 
     rate: float
-    shown: list[list[tuple[int, float]]] = field(default_factory=list)  # of each stream: units, when
+    shown: list[_Shown] = field(default_factory=list)  # of each stream
     late: Late = field(default_factory=list)
     pieces: int = 0
     cpu: float = 0.0
@@ -214,25 +229,25 @@ class _Window:
         return each
 
 
-Read = Callable[[list[tuple[int, float]], asyncio.Event], Awaitable[None]]
+Read = Callable[[_Shown, asyncio.Event], Awaitable[None]]
 
 
 def _stream(make: Callable[[], Any]) -> Read:
-    async def read(shown: list[tuple[int, float]], there: asyncio.Event) -> None:
+    async def read(shown: _Shown, there: asyncio.Event) -> None:
         async with make() as stream:
-            shown.append((len(await anext(stream)), time.monotonic()))
+            shown.add(len(await anext(stream)), time.monotonic())
             await there.wait()
             async for text in stream:
-                shown.append((len(text), time.monotonic()))
+                shown.add(len(text), time.monotonic())
 
     return read
 
 
 def _bare(rate: float) -> Read:
-    async def read(shown: list[tuple[int, float]], there: asyncio.Event) -> None:
+    async def read(shown: _Shown, there: asyncio.Event) -> None:
         async for woken in _wakes(10**9, 1 / rate):
-            shown.append((1, woken))
-            if len(shown) == 1:
+            shown.add(1, woken)
+            if len(shown.units) == 1:
                 await there.wait()
 
     return read
@@ -245,7 +260,7 @@ async def _many(read: Read, rate: float, streams: int, seconds: float) -> _Windo
     there = asyncio.Event()
     tasks = []
     async for _ in _wakes(streams, 1 / 2000):
-        window.shown.append([])
+        window.shown.append(_Shown())
         tasks.append(asyncio.ensure_future(read(window.shown[-1], there)))
         await asyncio.sleep(0)
     there.set()

@@ -37,6 +37,7 @@ class Steady(Pacing):
 
     rate: float = 40.0
     per: object = "grapheme"
+    timeless = True
 
     def __post_init__(self) -> None:
         check("Steady(rate)", self.rate)
@@ -57,6 +58,7 @@ class Pause(Pacing):
 
     after: str = ".!?。！？"
     seconds: float = 0.3
+    timeless = True
 
     def __post_init__(self) -> None:
         check("Pause(seconds)", self.seconds, zero=True)
@@ -81,6 +83,7 @@ class Added(Pacing):
     seed: int | None = field(init=False, repr=False)
     read_ahead: bool = field(init=False, repr=False)
     adaptive: bool = field(init=False, repr=False)
+    timeless: bool = field(init=False, repr=False)
     hold: float = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -89,6 +92,7 @@ class Added(Pacing):
         put(self, "seed", self.first.seed)
         put(self, "read_ahead", self.first.read_ahead or self.second.read_ahead)
         put(self, "adaptive", self.first.adaptive or self.second.adaptive)
+        put(self, "timeless", self.first.timeless and self.second.timeless)
         put(self, "hold", min(self.first.hold, self.second.hold))
 
     def delay(self, piece: str, moment: Moment) -> float:

@@ -7,7 +7,7 @@ a stream runs lives in the `Pace` that `start()` makes, one per stream.
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 __all__ = ("HOLD", "Moment", "Pace", "Pacing", "Per", "Segmenter")
 
@@ -79,6 +79,8 @@ class Pacing:
         seed: seeds the random generator that `delay` is given; None for another one each time.
         read_ahead: whether the policy needs the true arrival times, and so the source read while it waits.
         adaptive: whether the answer of `delay` changes when more arrives, so that it must be asked again.
+        timeless: whether `delay` looks at the pieces and at `random` alone, not at any time nor at whether the source
+            has ended; then it is asked for many pieces beforehand, which makes many streams at once cheaper.
         hold: how many seconds the undecided end of the text (a letter that a combining mark may follow, half a word)
             may wait for what follows, where the source is read ahead; without read-ahead it waits for the next delta.
     """
@@ -89,7 +91,13 @@ class Pacing:
     seed: int | None = None
     read_ahead: bool = False
     adaptive: bool = False
+    timeless: bool = False
     hold: float = HOLD
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "delay" in vars(cls) and "timeless" not in vars(cls):
+            cls.timeless = False  # what another class says of its `delay` need not be true of this one
 
     def delay(self, piece: str, moment: Moment) -> float:
         """How many seconds after the previous piece was due `piece` is due; never negative. The first piece is due

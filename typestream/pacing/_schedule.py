@@ -5,17 +5,20 @@ never due before it arrived; pieces that are due together go out together, and n
 Events that are not text keep their place.
 """
 
+from array import array
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, repeat
 from math import inf
 from random import Random
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 from typestream.events import Event, TextDelta, recut
+from typestream.pacing._cutter import Batch, Cutter
 from typestream.pacing._policy import Moment, Pacing, Segmenter
 from typestream.pacing._segment import segmenter
 
-__all__ = ("Order", "Schedule")
+__all__ = ("Order", "Run", "Schedule")
 
 Order = Literal["barrier", "flush"]
 
@@ -29,6 +32,35 @@ FREEZE = 0.2
 """Seconds; a longer pause while a grapheme waits, decided or not, is seen as a freeze."""
 
 
+AHEAD = 32
+"""For so many pieces a timeless policy is asked at once."""
+
+
+class Run:
+    """Texts of choice 0 that are shown one by one, each at its time, unless something else happens before.
+
+    Whoever shows them writes down here what was shown and when, and nowhere else: with a thousand streams at once it
+    is the memory touched that costs. The schedule, the result and its timing look here when they are asked something.
+
+    Attributes:
+        times: when each was shown, of those that have been, and when each is due, of the others; seconds.
+        texts: as many.
+        shown: how many have been.
+        over: whether something has happened, and the schedule is to be asked again.
+    """
+
+    __slots__ = ("over", "shown", "texts", "times")
+
+    def __init__(self, times: list[float], texts: list[str]) -> None:
+        self.times = array("d", times)
+        self.texts = texts
+        self.shown = 0
+        self.over = False
+
+    def __str__(self) -> str:
+        return "".join(self.texts[: self.shown])
+
+
 class Schedule:
     """One stream's queue of pieces, and when each is due.
 
@@ -38,7 +70,6 @@ class Schedule:
             has that text shown at once.
 
     Attributes:
-        waiting: how many pieces wait to be shown.
         rest: when the next piece is due, as long as nothing has happened since that was found out; else -inf.
         last: the last delta that something of was shown.
         logprobs: of what was shown last.
@@ -46,19 +77,17 @@ class Schedule:
 
     def __init__(self, policy: Pacing, order: Order = "barrier") -> None:
         self._order = order
-        # three in step, since a tuple for each piece is one more object for the garbage collector to look at
-        self._queue: deque[Event] = deque()
-        self._texts: deque[str | None] = deque()  # of a piece
-        self._arrived: deque[float] = deque()
-        self._arrivals: deque[float] = deque()  # of the waiting pieces, in stream time
-        self._rush = 0  # so many entries at the head of the queue are due at once
-        self._cutters: dict[int, _Cutter] = {}
+        self._queue: deque[Batch] = deque()
+        self._arrivals = _Arrivals(self._queue)
+        self._rush = 0  # so many batches at the head of the queue are due at once
+        self._cutters: dict[int, Cutter] = {}
         self._moment = Moment("", 0, -inf, 0.0, self._arrivals, False, Random(policy.seed))
         self._start: float | None = None  # of stream time: from the first arrival, without pauses
         self._latest = -inf
         self._last_due = -inf
         self._last_shown = -inf
-        self._head_due: float | None = None
+        self._dues: list[float] = []  # of the first waiting pieces, as far as the policy was asked
+        self._run: Run | None = None
         self.rest = -inf
         self.last = TextDelta("")
         self.logprobs: list[Any] = []
@@ -68,14 +97,17 @@ class Schedule:
 
     @property
     def waiting(self) -> int:
-        return len(self._arrivals)
+        """How many pieces wait to be shown."""
+        self.settle()
+        return self._arrivals.waiting
 
     def _adopt(self, policy: Pacing) -> None:
         self._policy = policy
         self._adaptive = policy.adaptive
         self._pace = policy.start()
+        self._timeless = policy.timeless and not policy.adaptive
         self._segmenter: Callable[[], Segmenter] = segmenter(policy.per)
-        self._head_due = None
+        self._dues.clear()
 
     # -- what happens
 
@@ -86,9 +118,7 @@ class Schedule:
             self._cut(event, now)
             return
         self._flush_cutters()
-        self._queue.append(event)
-        self._texts.append(None)
-        self._arrived.append(now)
+        self._queue.append(Batch(event, [], now))
         if self._order == "flush":
             self._rush = len(self._queue)
 
@@ -103,6 +133,7 @@ class Schedule:
 
     def skip(self) -> None:
         """Everything is due at once from now on."""
+        self.settle()
         self.rest = -inf
         self._flush_cutters()
         self._skipping = True
@@ -110,15 +141,16 @@ class Schedule:
     def shift(self, seconds: float) -> None:
         """So long was the stream paused: what was due in that time is due that much later, and what arrived in that
         time counts as arrived at its end."""
+        self.settle()
         self.rest = -inf
         self._last_due += seconds
         if self._start is not None:
             self._start += seconds
         if self._adaptive:
-            self._head_due = None
+            self._dues.clear()
             self._resumed = True
-        elif self._head_due is not None:
-            self._head_due += seconds
+        else:
+            self._dues = [due + seconds for due in self._dues]
 
     def change(self, policy: Pacing, now: float) -> None:
         """Go on with another policy; pieces that wait already stay as they were cut."""
@@ -132,12 +164,14 @@ class Schedule:
     def _tell(self) -> None:
         """Tell a new pace what has happened; it cannot change the past."""
         self._earliest = self._latest
-        for at in self._arrivals:
-            self._pace.arrived(1, at)
+        for batch in self._queue:
+            if batch.texts:
+                self._pace.arrived(len(batch.texts) - batch.next, batch.since)
         if self._moment.ended:
             self._pace.ended(self._at(self._latest))
 
     def _clamp(self, now: float) -> float:
+        self.settle()
         # a clock that jumps back must not make anything wait twice
         if now > self._latest:
             self._latest = now
@@ -145,8 +179,8 @@ class Schedule:
         if self._resumed:
             self._resumed = False
             latest = self._at(self._latest)
-            for i, at in enumerate(self._arrivals):
-                self._arrivals[i] = min(at, latest)
+            for batch in self._queue:
+                batch.since = min(batch.since, latest)
             self._pace = self._policy.start()
             self._tell()
         return self._latest
@@ -156,8 +190,8 @@ class Schedule:
 
     def _reconsider(self) -> None:
         """Something is known now that was not; what is due in the future may come sooner, but never in the past."""
-        if self._head_due is not None and self._head_due > self._latest:
-            self._head_due = None
+        if self._dues and self._dues[0] > self._latest:
+            self._dues.clear()
             self._earliest = self._latest
 
     # -- what is due
@@ -176,6 +210,8 @@ class Schedule:
 
     def text(self, now: float) -> str | Event | float | None:
         """The same as `poll`, but of a text only the text; `last` and `logprobs` are then what belongs to it."""
+        if self._run is not None:
+            self.settle()
         due = self.rest
         if now < due:
             if now > self._latest:
@@ -187,7 +223,7 @@ class Schedule:
         else:  # the same, in short
             self._latest = now
             self.rest = -inf
-        queue, texts = self._queue, self._texts
+        queue = self._queue
         if not queue:
             until = self._held_until()
             if now < until:
@@ -198,17 +234,19 @@ class Schedule:
         more: list[str] = []
         self.logprobs = []
         while queue:
-            event, text = queue[0], texts[0]
-            if text is None or type(event) is not TextDelta:
+            batch = queue[0]
+            event, texts, at = batch.event, batch.texts, batch.next
+            if type(event) is not TextDelta:
                 if first is not None:
                     break
                 self._pop()
                 return event
             if first is not None and self.last.index != event.index:
                 break
+            text = texts[at]
             if due == -inf:
                 try:
-                    due = self._due(self._arrived[0], text, now)
+                    due = self._due(batch.arrived, text, now)
                 except Exception:
                     if first is None:
                         raise
@@ -219,18 +257,18 @@ class Schedule:
                     return due
                 break
             # shown
-            head = self._head_due
-            if head is not None:
-                self._last_due = head
-                self._head_due = None
+            if self._dues:
+                self._last_due = self._dues.pop(0)
             elif due > self._last_due:
                 self._last_due = due
             if due > self._last_shown:
                 self._last_shown = due
             moment.previous = text
             moment.count += 1
-            self._arrivals.popleft()
-            self._pop()
+            self._arrivals.waiting -= 1
+            batch.next = at = at + 1
+            if at == len(texts):
+                self._pop()
             due = -inf
             self.last = event
             if event.logprobs:
@@ -244,34 +282,109 @@ class Schedule:
     def _due(self, arrived: float, text: str, now: float) -> float:
         if self._rush or self._skipping:
             return min(now, max(arrived, self._last_due))
-        due = self._head_due
-        if due is None:
-            moment = self._moment
-            if moment.count == 0:
-                due = arrived
-            else:
-                start, last = self._start or 0.0, self._last_due
-                moment.due = last - start
-                moment.now = now - start
-                delay = self._pace.delay(text, moment)
-                if not 0 <= delay < inf:
-                    raise ValueError(f"{self._policy!r} gave a delay of {delay} seconds; it must be 0 or more.")
-                due = last + delay  # max() is spelt out: it is asked for every piece
-                if due < arrived:
-                    due = arrived
-                if due < self._earliest:
-                    due = self._earliest
-            self._head_due = due
+        if self._dues:
+            due = self._dues[0]
+        else:
+            due = arrived if self._moment.count == 0 else self._asked(arrived, text, self._last_due, now)
+            self._dues.append(due)
         # within a tick of the last emission a piece waits for company
         shown = self._last_shown
         return due if due <= shown or due >= shown + TICK else shown + TICK
 
+    def _asked(self, arrived: float, text: str, last: float, now: float) -> float:
+        """When the policy wants that shown, after what was due `last`."""
+        moment, start = self._moment, self._start or 0.0
+        moment.due = last - start
+        moment.now = now - start
+        return self._after(last, self._pace.delay(text, moment), arrived)
+
+    def _after(self, last: float, delay: float, arrived: float) -> float:
+        if not 0 <= delay < inf:
+            raise ValueError(f"{self._policy!r} gave a delay of {delay} seconds; it must be 0 or more.")
+        due = last + delay  # max() is spelt out: it is asked for every piece
+        if due < arrived:
+            due = arrived
+        return due if due > self._earliest else self._earliest
+
     def _pop(self) -> None:
         self._queue.popleft()
-        self._texts.popleft()
-        self._arrived.popleft()
         if self._rush:
             self._rush -= 1
+
+    # -- many pieces at once
+
+    def run(self) -> Run | None:
+        """The next texts, where it is known beforehand when they are due, and none is due within a tick of another. To
+        be asked for again when all were shown, or when it is over."""
+        self.settle()
+        if not self._timeless or not self._moment.count or self._rush or self._skipping:
+            return None
+        dues, texts = self._ahead()
+        if len(dues) < 2:
+            return None
+        self.rest = -inf
+        self._run = Run(dues, texts)
+        return self._run
+
+    def _ahead(self) -> tuple[list[float], list[str]]:
+        moment, asked, delay = self._moment, self._dues, self._pace.delay
+        previous, count = moment.previous, moment.count
+        dues: list[float] = []
+        texts: list[str] = []
+        last, shown, known = self._last_due, self._last_shown, len(asked)
+        try:
+            for text, arrived in self._texts_ahead():
+                at = len(dues)
+                if at < known:
+                    due = asked[at]
+                else:
+                    due = self._after(last, delay(text, moment), arrived)
+                    asked.append(due)
+                if due < shown + TICK:
+                    break
+                dues.append(due)
+                texts.append(text)
+                moment.previous = text
+                moment.count += 1
+                last = shown = due
+        except Exception:
+            pass  # it is asked again when it is that piece's turn
+        moment.previous, moment.count = previous, count
+        return dues, texts
+
+    def _texts_ahead(self) -> Iterator[tuple[str, float]]:
+        left = AHEAD
+        for batch in self._queue:
+            if type(batch.event) is not TextDelta or batch.event.index or batch.event.logprobs:
+                return
+            texts = batch.texts[batch.next : batch.next + left]
+            yield from zip(texts, repeat(batch.arrived))
+            left -= len(texts)
+
+    def settle(self) -> None:
+        """What was shown of a run was shown, and the run is over."""
+        run, self._run = self._run, None
+        if run is None:
+            return
+        run.over = True
+        count = run.shown
+        if not count:
+            return
+        self._last_due = self._last_shown = self._dues[count - 1]
+        del self._dues[:count]
+        self._arrivals.waiting -= count
+        self.logprobs = []
+        left = count
+        while left:
+            batch = self._queue[0]
+            self.last = batch.event  # type: ignore[assignment]
+            taken = min(left, len(batch.texts) - batch.next)
+            batch.next += taken
+            left -= taken
+            if batch.next == len(batch.texts):
+                self._pop()
+        self._moment.previous = run.texts[count - 1]
+        self._moment.count += count
 
     # -- what a piece is
 
@@ -279,11 +392,11 @@ class Schedule:
         if self._start is None:
             self._start = now
         if self._skipping or self._policy.per == "delta":
-            self._enqueue([(now, delta.text, delta)])
+            self._enqueue([Batch(delta, [delta.text], now)])
             return
         cutter = self._cutters.get(delta.index)
         if cutter is None:
-            cutter = self._cutters[delta.index] = _Cutter(self._segmenter())
+            cutter = self._cutters[delta.index] = Cutter(self._segmenter())
         self._enqueue(cutter.feed(delta, now))
 
     def _flush_cutters(self) -> None:
@@ -302,61 +415,43 @@ class Schedule:
             until = min(until, max(since + HOLD_LEAST, self._last_shown + FREEZE))
         return until
 
-    def _enqueue(self, pieces: list[tuple[float, str, TextDelta]]) -> None:
-        if not pieces:
+    def _enqueue(self, batches: list[Batch]) -> None:
+        if not batches:
             return
-        for at, text, event in pieces:
-            self._queue.append(event)
-            self._texts.append(text)
-            self._arrived.append(at)
         start = self._start or 0.0
-        first, last = pieces[0][0] - start, pieces[-1][0] - start
-        if first == last:
-            self._arrivals.extend([last] * len(pieces))
-            self._pace.arrived(len(pieces), last)
-        else:
-            arrivals = [arrived - start for arrived, _, _ in pieces]
-            older = sum(at < last for at in arrivals)
-            self._arrivals.extend(arrivals)
-            self._pace.arrived(older, first)
-            self._pace.arrived(len(pieces) - older, last)
+        for batch in batches:
+            batch.since = batch.arrived - start
+            self._queue.append(batch)
+            self._arrivals.waiting += len(batch.texts)
+            self._pace.arrived(len(batch.texts), batch.since)
         if self._adaptive:
             self._reconsider()
 
 
-class _Cutter:
-    """A choice's segmenter, and when the text that it holds arrived."""
+class _Arrivals(Sequence[float]):
+    """When each waiting piece arrived, in stream time.
 
-    def __init__(self, segmenter: Segmenter) -> None:
-        self.since = inf
-        self._segmenter = segmenter
-        self._held = 0  # characters
-        self._delta: TextDelta | None = None
-        self._logprobs: list[Any] = []
+    Attributes:
+        waiting: how many pieces do.
+    """
 
-    def feed(self, delta: TextDelta, now: float) -> list[tuple[float, str, TextDelta]]:
-        before, since = self._held, self.since
-        pieces = self._segmenter.feed(delta.text)
-        self._delta = delta
-        self._held += len(delta.text) - sum(map(len, pieces))
-        self.since = now if self._held else inf
-        if delta.logprobs:
-            self._logprobs += delta.logprobs
-        entries: list[tuple[float, str, TextDelta]] = []
-        for piece in pieces:
-            before -= len(piece)
-            entries.append((since if before >= 0 else now, piece, delta))
-        return self._annotated(entries)
+    __slots__ = ("_queue", "waiting")
 
-    def flush(self) -> list[tuple[float, str, TextDelta]]:
-        assert self._delta is not None
-        return self._annotated([(self.since, piece, self._delta) for piece in self._segmenter.flush()])
+    def __init__(self, queue: deque[Batch]) -> None:
+        self._queue = queue
+        self.waiting = 0
 
-    def _annotated(self, entries: list[tuple[float, str, TextDelta]]) -> list[tuple[float, str, TextDelta]]:
-        arrived, text, delta = entries[-1] if entries else (0.0, "", None)
-        if delta is not None and (self._logprobs or delta.logprobs):
-            entries[-1] = (arrived, text, recut(delta, text, self._logprobs or None))
-            for at, (since, piece, _) in enumerate(entries[:-1]):
-                entries[at] = (since, piece, recut(delta, piece))
-            self._logprobs = []
-        return entries
+    def __len__(self) -> int:
+        return self.waiting
+
+    def __iter__(self) -> Iterator[float]:
+        return chain.from_iterable(repeat(batch.since, len(batch.texts) - batch.next) for batch in self._queue)
+
+    @overload
+    def __getitem__(self, at: int) -> float: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[float]: ...
+
+    def __getitem__(self, at: int | slice) -> float | list[float]:
+        return list(self)[at]

@@ -46,11 +46,13 @@ class Typist(Pacing):
     per: object = "grapheme"
     catch_up: bool = False
     read_ahead: bool = field(init=False, repr=False, compare=False)
+    timeless: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check("Typist(wpm)", self.wpm)
         check_per(self.per)
         object.__setattr__(self, "read_ahead", self.catch_up)
+        object.__setattr__(self, "timeless", not self.catch_up)
 
     def start(self) -> Pace:
         return _TypistPace(12.0 / self.wpm, self.per == "grapheme", self.catch_up)

@@ -1,0 +1,315 @@
+"""Texts whose times are known beforehand are shown without asking about each (on asyncio); nobody can tell."""
+
+import asyncio
+import threading
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import typestream
+from tests.stream.runtimes import RUNTIMES, each_runtime, play
+from tests.stream.test_traces import merged
+from typestream import pacing
+from typestream.pacing import Moment, Pacing, Schedule, Steady
+
+LONG = "A text that is long enough to be shown in more than one run, whatever the length of a run may be. " * 2
+
+
+class Ahead(Pacing):
+    """Reads ahead, so that more arrives while something waits."""
+
+    read_ahead = timeless = True
+
+    def delay(self, piece, moment):
+        return 0.0271
+
+
+PACES = [
+    Ahead(),
+    Steady(37.3),
+    Steady(250.1),
+    Steady(9.7, per="word"),
+    pacing.Typist(937, seed=3),
+    Steady(20) + pacing.Pause(),
+]
+
+
+def chunk(*choices):
+    return {"id": "1", "object": "chat.completion.chunk", "model": "m", "choices": list(choices)}
+
+
+def choice(text, index=0, logprobs=None):
+    return {"index": index, "delta": {"content": text}, "logprobs": logprobs}
+
+
+LAST = chunk({"index": 0, "delta": {}, "finish_reason": "stop"})
+
+texts = st.one_of(st.text("ab 🇩🇪é", min_size=1, max_size=12), st.just(LONG))
+logprobs = st.one_of(st.none(), st.none(), st.just({"content": [{"token": "t"}]}))
+choices = st.builds(choice, texts, st.sampled_from([0, 0, 0, 1]), logprobs)
+chunks = st.lists(choices, min_size=1, max_size=3).map(lambda choices: chunk(*choices))
+steps = st.one_of(
+    st.tuples(st.sampled_from(["next", "next", "event", "look", "skip", "pause"]), st.just(0)),
+    st.tuples(st.just("sleep"), st.sampled_from([0.0213, 0.3117])),
+    st.tuples(st.just("pace"), st.sampled_from(PACES)),
+)
+scripts = st.lists(st.tuples(st.sampled_from([0, 0.0371, 0.7013]), chunks), min_size=1, max_size=4)
+
+
+async def follow(kit, items, policy, plan):
+    """Do as the plan says after each piece, then read on to the end; everything that could be seen, and when."""
+    at, script = 0.0, []
+    for gap, item in items:
+        at += gap
+        script.append((at, item))
+    stream = kit.open([*script, (at, LAST)], require=None).paced(policy)
+    seen, looks = [], []
+    for what, argument in [*plan, *[("next", 0)] * 4000]:
+        if what == "sleep":
+            await kit.sleep(argument)
+        elif what == "pace":
+            stream.paced(argument)
+        elif what == "skip":
+            stream.skip()
+        elif what == "pause":
+            stream.pause()
+            kit.at(0.1531, stream.resume)
+        elif what == "look":
+            timing = stream.result.timing
+            looks.append((kit.time, timing.lag_max, timing.lag_mean, timing.shown_duration))
+        else:
+            text = await kit.next(stream) if what == "next" else getattr(await kit.event(stream), "text", None)
+            if text is None and what == "next":
+                break
+            seen.append((kit.time, text or ""))
+        assert "".join(text for _, text in seen).startswith(stream.result.text) or any(w == "event" for w, _ in plan)
+    timing = stream.result.timing
+    looks.append((kit.time, timing.lag_max, timing.lag_mean, timing.shown_duration))
+    return merged(seen), looks, stream.result
+
+
+@given(scripts, st.sampled_from(PACES), st.lists(steps, max_size=30))
+@settings(deadline=None, max_examples=60)
+def test_a_reader_sees_the_same_everywhere_whatever_happens_in_between(items, policy, plan):
+    expected, *others = (play(runtime, lambda kit: follow(kit, items, policy, plan)) for runtime in RUNTIMES)
+    for seen, looks, result in others:
+        assert [text for _, text in seen] == [text for _, text in expected[0]]
+        assert [at for at, _ in seen] == pytest.approx([at for at, _ in expected[0]], abs=2e-6)
+        assert [value for look in looks for value in look] == pytest.approx(
+            [value for look in expected[1] for value in look], abs=1e-5
+        )
+        assert result == expected[2]
+
+
+@each_runtime
+def test_a_cancelled_wait_loses_nothing_of_what_comes_after_it(runtime):
+    if runtime == "sync":
+        pytest.skip("a blocked thread is not cancelled")
+
+    async def scenario(kit):
+        import anyio
+
+        stream = typestream.replay(LONG).as_async().paced(Steady(100))
+        seen, cancelled = [], 0
+        while True:
+            with anyio.move_on_after(0.0037 if len(seen) % 3 else 1) as scope:
+                text = await kit.next(stream)
+            if scope.cancelled_caught:
+                cancelled += 1
+                continue
+            if text is None:
+                return seen, cancelled, kit.time
+            seen.append(text)
+
+    seen, cancelled, ended = play(runtime, scenario)
+    assert "".join(seen) == LONG
+    assert cancelled > len(seen)
+    assert ended == pytest.approx(len(LONG) / 100, abs=0.02)
+
+
+@each_runtime
+def test_what_is_late_together_is_shown_together(runtime):
+    async def scenario(kit):
+        stream = kit.open([(0, LONG)]).paced(Steady(100))
+        seen = [await kit.next(stream) for _ in range(5)]
+        await kit.sleep(0.1051)
+        seen += [await kit.next(stream), await kit.next(stream)]
+        stream.stop()
+        assert await kit.next(stream) is None
+        return seen, stream.result.timing.lag_max
+
+    seen, lag = play(runtime, scenario)
+    assert [len(text) for text in seen] == [1, 1, 1, 1, 1, 10, 1]
+    assert lag == pytest.approx(0.15, abs=0.011)
+
+
+@each_runtime
+def test_the_time_that_a_run_takes_is_not_the_source_s(runtime):
+    async def scenario(kit):
+        stream = kit.open([(0, LONG[:61]), (60, "late")]).paced(Steady(10)).timeout(between=1)
+        return await kit.outcome(stream)
+
+    trace, error, ended = play(runtime, scenario)
+    assert "".join(text for _, text in trace) == LONG[:61]
+    assert type(error) is typestream.StallTimeout
+    assert ended == pytest.approx(7, abs=0.11)
+
+
+def test_a_stop_in_the_very_moment_in_which_a_text_is_due_comes_before_it():
+    async def main():
+        loop = asyncio.get_running_loop()
+        stream = typestream.replay(LONG).as_async().paced(Steady(10))
+        start = loop.time()
+        seen = [await anext(stream) for _ in range(5)]
+        loop.call_at(start + 0.5 - 1e-10, stream.stop)
+        return seen, [text async for text in stream]
+
+    seen, after = typestream.testing.VirtualClock().run(main)
+    assert seen == list(LONG[:5])
+    assert after == []
+
+
+@each_runtime
+def test_looking_changes_nothing(runtime):
+    async def scenario(kit, looking):
+        stream = kit.open([(0, LONG[:50]), (0.1, LONG[50:])]).paced(Ahead())
+        while await kit.next(stream) is not None:
+            if looking:
+                assert stream.result.timing.lag_mean <= stream.result.timing.lag_max
+                assert stream.result.text
+        timing = stream.result.timing
+        return timing.lag_mean, timing.lag_max, timing.shown_duration, stream.result.text
+
+    looked = play(runtime, lambda kit: scenario(kit, True))
+    assert looked == play(runtime, lambda kit: scenario(kit, False))
+    assert looked[0] > 1
+
+
+def test_of_runs_only_their_texts_are_kept():
+    async def main():
+        stream = typestream.replay(LONG * 2).as_async().paced(Steady(50))
+        return await stream.collect()
+
+    result = typestream.testing.VirtualClock().run(main)
+    kept = result.choices[0]._text._pieces
+    assert "".join(map(str, kept)) == LONG * 2
+    assert sum(not isinstance(piece, str) for piece in kept) <= 1
+    assert len(kept) < len(LONG) / 4
+
+
+@each_runtime
+@pytest.mark.parametrize("control", ["stop", "close"])
+def test_nothing_is_shown_after_the_end_in_the_middle_of_a_run(runtime, control):
+    async def scenario(kit):
+        stream = kit.open([(0, LONG)]).paced(Steady(10))
+        for _ in range(5):
+            await kit.next(stream)
+        if control == "stop":
+            stream.stop()
+            rest = await kit.next(stream)
+        else:
+            await kit.close(stream)
+            with pytest.raises(typestream.StreamClosed):
+                await kit.next(stream)
+            rest = None
+        return rest, stream.result, stream.result.timing.shown_duration
+
+    rest, result, shown = play(runtime, scenario)
+    assert rest is None
+    assert result.text == LONG[:5]
+    assert shown == pytest.approx(0.4)
+
+
+@each_runtime
+def test_a_twin_goes_on_where_a_run_was(runtime):
+    async def scenario(kit):
+        stream = kit.open([(0, LONG)]).paced(Steady(10))
+        before = [await kit.next(stream) for _ in range(5)]
+        first, _second = stream.tee()
+        with pytest.raises(typestream.StreamClosed):
+            await kit.next(stream)
+        return before, "".join([text for _, text in await kit.read(first)]), first.result.text
+
+    before, rest, whole = play(runtime, scenario)
+    assert "".join(before) + rest == LONG
+    assert whole in (LONG, rest)
+
+
+def test_two_readers_of_a_run_are_told():
+    async def main():
+        stream = typestream.replay(LONG).as_async().paced(Steady(50))
+        for _ in range(3):
+            await anext(stream)
+        waiting = asyncio.ensure_future(anext(stream))
+        await asyncio.sleep(0)
+        with pytest.raises(typestream.StreamBusy):
+            await anext(stream)
+        return await waiting
+
+    assert typestream.testing.VirtualClock().run(main) == LONG[3]
+
+
+def test_what_is_looked_at_from_another_thread_is_never_less_than_before():
+    looks, done = [], threading.Event()
+
+    async def main():
+        stream = typestream.replay(LONG * 30).as_async().paced(Steady(300))
+
+        def look():
+            while not done.is_set():
+                timing = stream.result.timing
+                assert 0 <= timing.lag_mean <= timing.lag_max
+                looks.append(len(stream.result.text))
+
+        thread = threading.Thread(target=look)
+        thread.start()
+        try:
+            return (await stream.collect()).text
+        finally:
+            done.set()
+            thread.join()
+
+    assert typestream.testing.VirtualClock().run(main) == LONG * 30
+    assert looks == sorted(looks)
+
+
+class Counting(Pacing):
+    """Says that it is timeless, and notes what it was asked."""
+
+    timeless = True
+
+    def __init__(self, fails_at=None):
+        self.asked, self.fails_at = [], fails_at
+
+    def delay(self, piece: str, moment: Moment) -> float:
+        self.asked.append((moment.previous, piece, moment.count))
+        if moment.count == self.fails_at:
+            self.fails_at = None
+            raise RuntimeError("not now")
+        return 0.01
+
+
+def test_a_timeless_policy_is_asked_once_about_each_piece_in_order():
+    policy = Counting()
+    stream = typestream.replay(LONG).as_async().paced(policy)
+    shown = typestream.testing.VirtualClock().run(stream.collect).text
+    assert shown == LONG
+    assert policy.asked == [(LONG[at - 1], LONG[at], at) for at in range(1, len(LONG))]
+
+
+def test_what_a_policy_raises_about_a_piece_comes_when_it_is_that_piece_s_turn():
+    stream = typestream.replay(LONG).as_async().paced(Counting(fails_at=20))
+    assert typestream.testing.VirtualClock().run(stream.collect).text == LONG  # it is asked again, and answers
+
+
+def test_a_policy_of_one_s_own_made_of_one_that_is_timeless_is_not():
+    class Mine(Steady):
+        def delay(self, piece, moment):
+            return 0.01 * len(moment.arrivals)
+
+    assert Steady().timeless and not Mine(5).timeless
+    schedule = Schedule(Mine(5))
+    schedule.feed(typestream.TextDelta("abcdef"), 0.0)
+    schedule.text(0.0)
+    assert schedule.run() is None
