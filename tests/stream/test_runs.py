@@ -4,7 +4,7 @@ import asyncio
 import threading
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import typestream
@@ -48,7 +48,8 @@ LAST = chunk({"index": 0, "delta": {}, "finish_reason": "stop"})
 texts = st.one_of(st.text("ab 🇩🇪é", min_size=1, max_size=12), st.just(LONG))
 logprobs = st.one_of(st.none(), st.none(), st.just({"content": [{"token": "t"}]}))
 choices = st.builds(choice, texts, st.sampled_from([0, 0, 0, 1]), logprobs)
-chunks = st.lists(choices, min_size=1, max_size=3).map(lambda choices: chunk(*choices))
+usage = {**chunk(), "usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}}
+chunks = st.one_of(st.lists(choices, min_size=1, max_size=3).map(lambda choices: chunk(*choices)), st.just(usage))
 steps = st.one_of(
     st.tuples(st.sampled_from(["next", "next", "event", "look", "skip", "pause"]), st.just(0)),
     st.tuples(st.just("sleep"), st.sampled_from([0.0213, 0.3117])),
@@ -57,13 +58,13 @@ steps = st.one_of(
 scripts = st.lists(st.tuples(st.sampled_from([0, 0.0371, 0.7013]), chunks), min_size=1, max_size=4)
 
 
-async def follow(kit, items, policy, plan):
+async def follow(kit, items, policy, order, plan):
     """Do as the plan says after each piece, then read on to the end; everything that could be seen, and when."""
     at, script = 0.0, []
     for gap, item in items:
         at += gap
         script.append((at, item))
-    stream = kit.open([*script, (at, LAST)], require=None).paced(policy)
+    stream = kit.open([*script, (at, LAST)], require=None).paced(policy, order=order)
     seen, looks = [], []
     for what, argument in [*plan, *[("next", 0)] * 4000]:
         if what == "sleep":
@@ -89,10 +90,11 @@ async def follow(kit, items, policy, plan):
     return merged(seen), looks, stream.result
 
 
-@given(scripts, st.sampled_from(PACES), st.lists(steps, max_size=30))
+@given(scripts, st.sampled_from(PACES), st.sampled_from(["barrier", "flush"]), st.lists(steps, max_size=30))
+@example([(0, chunk(choice(LONG))), (0.7013, usage), (0, chunk(choice(LONG))), (60, usage)], Ahead(), "flush", [])
 @settings(deadline=None, max_examples=60)
-def test_a_reader_sees_the_same_everywhere_whatever_happens_in_between(items, policy, plan):
-    expected, *others = (play(runtime, lambda kit: follow(kit, items, policy, plan)) for runtime in RUNTIMES)
+def test_a_reader_sees_the_same_everywhere_whatever_happens_in_between(items, policy, order, plan):
+    expected, *others = (play(runtime, lambda kit: follow(kit, items, policy, order, plan)) for runtime in RUNTIMES)
     for seen, looks, result in others:
         assert [text for _, text in seen] == [text for _, text in expected[0]]
         assert [at for at, _ in seen] == pytest.approx([at for at, _ in expected[0]], abs=2e-6)

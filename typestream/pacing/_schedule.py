@@ -317,8 +317,8 @@ class Schedule:
         """The next texts, where it is known beforehand when they are due, and none is due within a tick of another. To
         be asked for again when all were shown, or when it is over."""
         self.settle()
-        if not self._timeless or not self._moment.count or self._rush or self._skipping:
-            return None
+        if not self._timeless or not self._moment.count or self._order == "flush" or self._skipping:
+            return None  # of what an event flushes no policy is asked, so nobody may be asked before
         dues, texts = self._ahead()
         if len(dues) < 2:
             return None
