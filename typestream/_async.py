@@ -195,7 +195,8 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
             said = said.text
         if type(said) is not str:
             return None
-        self._run = self._core.run()
+        if pump is None:  # else something may arrive in the middle of a run
+            self._run = self._core.run()
         self._rest()
         return said
 

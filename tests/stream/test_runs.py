@@ -2,9 +2,10 @@
 
 import asyncio
 import threading
+from itertools import pairwise
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import typestream
@@ -16,17 +17,7 @@ from typestream.pacing import Moment, Pacing, Schedule, Steady
 LONG = "A text that is long enough to be shown in more than one run, whatever the length of a run may be. " * 2
 
 
-class Ahead(Pacing):
-    """Reads ahead, so that more arrives while something waits."""
-
-    read_ahead = timeless = True
-
-    def delay(self, piece, moment):
-        return 0.0271
-
-
 PACES = [
-    Ahead(),
     Steady(37.3),
     Steady(250.1),
     Steady(9.7, per="word"),
@@ -91,7 +82,6 @@ async def follow(kit, items, policy, order, plan):
 
 
 @given(scripts, st.sampled_from(PACES), st.sampled_from(["barrier", "flush"]), st.lists(steps, max_size=30))
-@example([(0, chunk(choice(LONG))), (0.7013, usage), (0, chunk(choice(LONG))), (60, usage)], Ahead(), "flush", [])
 @settings(deadline=None, max_examples=60)
 def test_a_reader_sees_the_same_everywhere_whatever_happens_in_between(items, policy, order, plan):
     expected, *others = (play(runtime, lambda kit: follow(kit, items, policy, order, plan)) for runtime in RUNTIMES)
@@ -175,7 +165,7 @@ def test_a_stop_in_the_very_moment_in_which_a_text_is_due_comes_before_it():
 @each_runtime
 def test_looking_changes_nothing(runtime):
     async def scenario(kit, looking):
-        stream = kit.open([(0, LONG[:50]), (0.1, LONG[50:])]).paced(Ahead())
+        stream = kit.open([(0, LONG[:50]), (0.1, LONG[50:])]).paced(Steady(37.3))
         while await kit.next(stream) is not None:
             if looking:
                 assert stream.result.timing.lag_mean <= stream.result.timing.lag_max
@@ -186,6 +176,28 @@ def test_looking_changes_nothing(runtime):
     looked = play(runtime, lambda kit: scenario(kit, True))
     assert looked == play(runtime, lambda kit: scenario(kit, False))
     assert looked[0] > 1
+
+
+@each_runtime
+def test_the_text_of_another_choice_is_not_taken_for_the_first_s(runtime):
+    async def scenario(kit):
+        both = chunk(choice("The first says this.", 0), choice("The second, that.", 1))
+        stream = kit.open([(0, both), (0.1, LAST)], require=None).paced(Steady(10))
+        return await kit.read(stream), stream.result
+
+    trace, result = play(runtime, scenario)
+    assert "".join(text for _, text in trace) == result.text == "The first says this."
+    assert result.choice(1).text == "The second, that."
+
+
+@each_runtime
+def test_what_is_due_within_a_tick_is_shown_together(runtime):
+    async def scenario(kit):
+        return await kit.read(kit.open([(0, LONG)]).paced(Steady(1000.3)))
+
+    trace = play(runtime, scenario)
+    assert all(later - sooner > 0.00299 for (sooner, _), (later, _) in pairwise(trace[:-1]))
+    assert len(trace) < len(LONG) / 2
 
 
 def test_of_runs_only_their_texts_are_kept():
@@ -311,7 +323,15 @@ def test_a_policy_of_one_s_own_made_of_one_that_is_timeless_is_not():
             return 0.01 * len(moment.arrivals)
 
     assert Steady().timeless and not Mine(5).timeless
-    schedule = Schedule(Mine(5))
+    assert planned(Schedule(Steady(5)))
+    assert not planned(Schedule(Mine(5)))
+
+
+def test_what_an_event_may_flush_is_not_planned():
+    assert not planned(Schedule(Steady(5), "flush"))
+
+
+def planned(schedule):
     schedule.feed(typestream.TextDelta("abcdef"), 0.0)
-    schedule.text(0.0)
-    assert schedule.run() is None
+    assert schedule.text(0.0) == "a"
+    return schedule.run()

@@ -7,8 +7,8 @@ Events that are not text keep their place.
 
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from itertools import chain, repeat
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, count, repeat
 from math import inf
 from random import Random
 from typing import Any, Literal, overload
@@ -34,6 +34,9 @@ FREEZE = 0.2
 
 AHEAD = 32
 """For so many pieces a timeless policy is asked at once."""
+
+_turns = count(2)
+"""Streams that begin together shall not all ask at the same time: the first run of each has another length."""
 
 
 class Run:
@@ -88,6 +91,7 @@ class Schedule:
         self._last_shown = -inf
         self._dues: list[float] = []  # of the first waiting pieces, as far as the policy was asked
         self._run: Run | None = None
+        self._length = next(_turns) % AHEAD  # of the next run, at most
         self.rest = -inf
         self.last = TextDelta("")
         self.logprobs: list[Any] = []
@@ -320,6 +324,7 @@ class Schedule:
         if not self._timeless or not self._moment.count or self._order == "flush" or self._skipping:
             return None  # of what an event flushes no policy is asked, so nobody may be asked before
         dues, texts = self._ahead()
+        self._length = AHEAD
         if len(dues) < 2:
             return None
         self.rest = -inf
@@ -327,18 +332,25 @@ class Schedule:
         return self._run
 
     def _ahead(self) -> tuple[list[float], list[str]]:
-        moment, asked, delay = self._moment, self._dues, self._pace.delay
-        previous, count = moment.previous, moment.count
+        moment, asked, delay, earliest = self._moment, self._dues, self._pace.delay, self._earliest
+        previous, number = moment.previous, moment.count
+        last, shown = self._last_due, self._last_shown
         dues: list[float] = []
         texts: list[str] = []
-        last, shown, known = self._last_due, self._last_shown, len(asked)
+        known = iter(asked.copy())
         try:
             for text, arrived in self._texts_ahead():
-                at = len(dues)
-                if at < known:
-                    due = asked[at]
-                else:
-                    due = self._after(last, delay(text, moment), arrived)
+                due = next(known, -inf)
+                if due == -inf:
+                    # what `_due` does, in short: with many streams this loop is what they cost
+                    seconds = delay(text, moment)
+                    if not 0 <= seconds < inf:
+                        break
+                    due = last + seconds
+                    if due < arrived:
+                        due = arrived
+                    if due < earliest:
+                        due = earliest
                     asked.append(due)
                 if due < shown + TICK:
                     break
@@ -349,17 +361,20 @@ class Schedule:
                 last = shown = due
         except Exception:
             pass  # it is asked again when it is that piece's turn
-        moment.previous, moment.count = previous, count
+        moment.previous, moment.count = previous, number
         return dues, texts
 
-    def _texts_ahead(self) -> Iterator[tuple[str, float]]:
-        left = AHEAD
+    def _texts_ahead(self) -> Iterable[tuple[str, float]]:
+        """The next texts of choice 0 alone, and when they arrived."""
+        texts: list[str] = []
+        arrived: list[float] = []
         for batch in self._queue:
-            if type(batch.event) is not TextDelta or batch.event.index or batch.event.logprobs:
-                return
-            texts = batch.texts[batch.next : batch.next + left]
-            yield from zip(texts, repeat(batch.arrived))
-            left -= len(texts)
+            event, left = batch.event, self._length - len(texts)
+            if type(event) is not TextDelta or event.index or event.logprobs or not left:
+                break
+            texts += batch.texts[batch.next : batch.next + left]
+            arrived += [batch.arrived] * (len(texts) - len(arrived))
+        return zip(texts, arrived, strict=True)
 
     def settle(self) -> None:
         """What was shown of a run was shown, and the run is over."""
@@ -367,14 +382,13 @@ class Schedule:
         if run is None:
             return
         run.over = True
-        count = run.shown
-        if not count:
+        left = shown = run.shown
+        if not shown:
             return
-        self._last_due = self._last_shown = self._dues[count - 1]
-        del self._dues[:count]
-        self._arrivals.waiting -= count
+        self._last_due = self._last_shown = self._dues[shown - 1]
+        del self._dues[:shown]
+        self._arrivals.waiting -= shown
         self.logprobs = []
-        left = count
         while left:
             batch = self._queue[0]
             self.last = batch.event  # type: ignore[assignment]
@@ -383,8 +397,8 @@ class Schedule:
             left -= taken
             if batch.next == len(batch.texts):
                 self._pop()
-        self._moment.previous = run.texts[count - 1]
-        self._moment.count += count
+        self._moment.previous = run.texts[shown - 1]
+        self._moment.count += shown
 
     # -- what a piece is
 
