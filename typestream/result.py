@@ -33,18 +33,21 @@ __all__ = ("Choice", "Result", "ToolCall")
 class _Text:
     """Text that grows by small pieces: kept once, joined when somebody looks."""
 
-    __slots__ = ("_joined", "_pieces")
+    __slots__ = ("_full", "_joined", "_pieces")
 
     def __init__(self) -> None:
         self._pieces: list[str | Run] = []
         self._joined = 0  # so many at the beginning are many joined
+        self._full = 1024  # when there are so many the others are joined, too
 
     def add(self, piece: str) -> None:
         pieces = self._pieces
         pieces.append(piece)
-        if len(pieces) - self._joined >= 1024:  # in one step, for who looks from another thread
+        if len(pieces) >= self._full:
+            # in one step, for who looks from another thread
             pieces[self._joined :] = ["".join(map(str, pieces[self._joined :]))]
             self._joined += 1
+            self._full += 1
 
     def follow(self, run: "Run") -> None:
         """What is shown of that comes next."""

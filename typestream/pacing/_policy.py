@@ -79,8 +79,9 @@ class Pacing:
         seed: seeds the random generator that `delay` is given; None for another one each time.
         read_ahead: whether the policy needs the true arrival times, and so the source read while it waits.
         adaptive: whether the answer of `delay` changes when more arrives, so that it must be asked again.
-        timeless: whether `delay` looks at the pieces and at `random` alone, not at any time nor at whether the source
-            has ended; then it is asked for many pieces beforehand, which makes many streams at once cheaper.
+        timeless: whether `delay` looks at the pieces, their count and `random` alone: at no time, nor at what waits or
+            whether the source has ended. Then it is asked about many pieces beforehand, which makes many streams at
+            once cheaper. A subclass with a `delay` of its own has to say so again.
         hold: how many seconds the undecided end of the text (a letter that a combining mark may follow, half a word)
             may wait for what follows, where the source is read ahead; without read-ahead it waits for the next delta.
     """
