@@ -322,7 +322,11 @@ def test_a_policy_of_one_s_own_made_of_one_that_is_timeless_is_not():
         def delay(self, piece, moment):
             return 0.01 * len(moment.arrivals)
 
-    assert Steady().timeless and not Mine(5).timeless
+    class Started(Steady):
+        def start(self):
+            return Mine(5).start()
+
+    assert Steady().timeless and not Mine(5).timeless and not Started(5).timeless
     assert planned(Schedule(Steady(5)))
     assert not planned(Schedule(Mine(5)))
 

@@ -81,7 +81,7 @@ class Pacing:
         adaptive: whether the answer of `delay` changes when more arrives, so that it must be asked again.
         timeless: whether `delay` looks at the pieces, their count and `random` alone: at no time, nor at what waits or
             whether the source has ended. Then it is asked about many pieces beforehand, which makes many streams at
-            once cheaper. A subclass with a `delay` of its own has to say so again.
+            once cheaper. A subclass with a `delay` or `start` of its own has to say so again.
         hold: how many seconds the undecided end of the text (a letter that a combining mark may follow, half a word)
             may wait for what follows, where the source is read ahead; without read-ahead it waits for the next delta.
     """
@@ -97,7 +97,7 @@ class Pacing:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if "delay" in vars(cls) and "timeless" not in vars(cls):
+        if vars(cls).keys() & {"delay", "start"} and "timeless" not in vars(cls):
             cls.timeless = False  # what another class says of its `delay` need not be true of this one
 
     def delay(self, piece: str, moment: Moment) -> float:
