@@ -1,33 +1,13 @@
-"""Deltas cut into pieces, which stay together as they came: what waits to be shown."""
+"""Deltas cut into pieces, and when each arrived: the undecided end of one belongs to the next."""
 
 from math import inf
 from typing import Any
 
-from typestream.events import Event, TextDelta, recut
+from typestream.events import TextDelta, recut
 from typestream.pacing._policy import Segmenter
+from typestream.pacing._waiting import Batch
 
-__all__ = ("Batch", "Cutter")
-
-
-class Batch:
-    """Pieces of one delta that arrived together; or an event that is no text, which has none.
-
-    Attributes:
-        event: what they are pieces of; of its log probabilities, what belongs to the only piece.
-        texts: the pieces.
-        next: how many of them were shown.
-        arrived: when, seconds.
-        since: the same in stream time.
-    """
-
-    __slots__ = ("arrived", "event", "next", "since", "texts")
-
-    def __init__(self, event: Event, texts: list[str], arrived: float) -> None:
-        self.event = event
-        self.texts = texts
-        self.next = 0
-        self.arrived = arrived
-        self.since = 0.0
+__all__ = ("Cutter",)
 
 
 class Cutter:

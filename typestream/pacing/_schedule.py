@@ -6,17 +6,17 @@ Events that are not text keep their place.
 """
 
 from array import array
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain, count, repeat
+from collections.abc import Callable
+from itertools import count
 from math import inf
 from random import Random
-from typing import Any, Literal, overload
+from typing import Any, Literal
 
 from typestream.events import Event, TextDelta, recut
-from typestream.pacing._cutter import Batch, Cutter
+from typestream.pacing._cutter import Cutter
 from typestream.pacing._policy import Moment, Pacing, Segmenter
 from typestream.pacing._segment import segmenter
+from typestream.pacing._waiting import Batch, Waiting
 
 __all__ = ("Order", "Run", "Schedule")
 
@@ -30,7 +30,6 @@ HOLD_LEAST = 0.015
 
 FREEZE = 0.2
 """Seconds; a longer pause while a grapheme waits, decided or not, is seen as a freeze."""
-
 
 AHEAD = 32
 """For so many pieces a timeless policy is asked at once."""
@@ -80,11 +79,10 @@ class Schedule:
 
     def __init__(self, policy: Pacing, order: Order = "barrier") -> None:
         self._order = order
-        self._queue: deque[Batch] = deque()
-        self._arrivals = _Arrivals(self._queue)
+        self._waiting = Waiting()
         self._rush = 0  # so many batches at the head of the queue are due at once
         self._cutters: dict[int, Cutter] = {}
-        self._moment = Moment("", 0, -inf, 0.0, self._arrivals, False, Random(policy.seed))
+        self._moment = Moment("", 0, -inf, 0.0, self._waiting, False, Random(policy.seed))
         self._start: float | None = None  # of stream time: from the first arrival, without pauses
         self._latest = -inf
         self._last_due = -inf
@@ -103,7 +101,7 @@ class Schedule:
     def waiting(self) -> int:
         """How many pieces wait to be shown."""
         self.settle()
-        return self._arrivals.waiting
+        return self._waiting.pieces
 
     def _adopt(self, policy: Pacing) -> None:
         self._policy = policy
@@ -122,9 +120,9 @@ class Schedule:
             self._cut(event, now)
             return
         self._flush_cutters()
-        self._queue.append(Batch(event, [], now))
+        self._waiting.add(Batch(event, [], now))
         if self._order == "flush":
-            self._rush = len(self._queue)
+            self._rush = len(self._waiting.batches)
 
     def end(self, now: float) -> None:
         """Nothing more will arrive."""
@@ -168,7 +166,7 @@ class Schedule:
     def _tell(self) -> None:
         """Tell a new pace what has happened; it cannot change the past."""
         self._earliest = self._latest
-        for batch in self._queue:
+        for batch in self._waiting.batches:
             if batch.texts:
                 self._pace.arrived(len(batch.texts) - batch.next, batch.since)
         if self._moment.ended:
@@ -183,7 +181,7 @@ class Schedule:
         if self._resumed:
             self._resumed = False
             latest = self._at(self._latest)
-            for batch in self._queue:
+            for batch in self._waiting.batches:
                 batch.since = min(batch.since, latest)
             self._pace = self._policy.start()
             self._tell()
@@ -227,7 +225,7 @@ class Schedule:
         else:  # the same, in short
             self._latest = now
             self.rest = -inf
-        queue = self._queue
+        queue = self._waiting.batches
         if not queue:
             until = self._held_until()
             if now < until:
@@ -269,7 +267,7 @@ class Schedule:
                 self._last_shown = due
             moment.previous = text
             moment.count += 1
-            self._arrivals.waiting -= 1
+            self._waiting.pieces -= 1
             batch.next = at = at + 1
             if at == len(texts):
                 self._pop()
@@ -311,7 +309,7 @@ class Schedule:
         return due if due > self._earliest else self._earliest
 
     def _pop(self) -> None:
-        self._queue.popleft()
+        self._waiting.batches.popleft()
         if self._rush:
             self._rush -= 1
 
@@ -339,7 +337,7 @@ class Schedule:
         texts: list[str] = []
         known = iter(asked.copy())
         try:
-            for text, arrived in self._texts_ahead():
+            for text, arrived in self._waiting.ahead(self._length):
                 due = next(known, -inf)
                 if due == -inf:
                     # what `_due` does, in short: with many streams this loop is what they cost
@@ -364,39 +362,18 @@ class Schedule:
         moment.previous, moment.count = previous, number
         return dues, texts
 
-    def _texts_ahead(self) -> Iterable[tuple[str, float]]:
-        """The next texts of choice 0 alone, and when they arrived."""
-        texts: list[str] = []
-        arrived: list[float] = []
-        for batch in self._queue:
-            event, left = batch.event, self._length - len(texts)
-            if type(event) is not TextDelta or event.index or event.logprobs or not left:
-                break
-            texts += batch.texts[batch.next : batch.next + left]
-            arrived += [batch.arrived] * (len(texts) - len(arrived))
-        return zip(texts, arrived, strict=True)
-
     def settle(self) -> None:
         """What was shown of a run was shown, and the run is over."""
         run, self._run = self._run, None
         if run is None:
             return
         run.over = True
-        left = shown = run.shown
+        shown = run.shown
         if not shown:
             return
         self._last_due = self._last_shown = self._dues[shown - 1]
         del self._dues[:shown]
-        self._arrivals.waiting -= shown
-        self.logprobs = []
-        while left:
-            batch = self._queue[0]
-            self.last = batch.event  # type: ignore[assignment]
-            taken = min(left, len(batch.texts) - batch.next)
-            batch.next += taken
-            left -= taken
-            if batch.next == len(batch.texts):
-                self._pop()
+        self.last, self.logprobs = self._waiting.shown(shown), []  # type: ignore[assignment]
         self._moment.previous = run.texts[shown - 1]
         self._moment.count += shown
 
@@ -435,37 +412,7 @@ class Schedule:
         start = self._start or 0.0
         for batch in batches:
             batch.since = batch.arrived - start
-            self._queue.append(batch)
-            self._arrivals.waiting += len(batch.texts)
+            self._waiting.add(batch)
             self._pace.arrived(len(batch.texts), batch.since)
         if self._adaptive:
             self._reconsider()
-
-
-class _Arrivals(Sequence[float]):
-    """When each waiting piece arrived, in stream time.
-
-    Attributes:
-        waiting: how many pieces do.
-    """
-
-    __slots__ = ("_queue", "waiting")
-
-    def __init__(self, queue: deque[Batch]) -> None:
-        self._queue = queue
-        self.waiting = 0
-
-    def __len__(self) -> int:
-        return self.waiting
-
-    def __iter__(self) -> Iterator[float]:
-        return chain.from_iterable(repeat(batch.since, len(batch.texts) - batch.next) for batch in self._queue)
-
-    @overload
-    def __getitem__(self, at: int) -> float: ...
-
-    @overload
-    def __getitem__(self, at: slice) -> list[float]: ...
-
-    def __getitem__(self, at: int | slice) -> float | list[float]:
-        return list(self)[at]

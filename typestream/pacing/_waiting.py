@@ -1,0 +1,90 @@
+"""What waits to be shown: pieces, kept as they came."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, repeat
+from typing import overload
+
+from typestream.events import Event, TextDelta
+
+__all__ = ("Batch", "Waiting")
+
+
+class Batch:
+    """Pieces of one delta that arrived together; or an event that is no text, which has none.
+
+    Attributes:
+        event: what they are pieces of; of its log probabilities, what belongs to the only piece.
+        texts: the pieces.
+        next: how many of them were shown.
+        arrived: when, seconds.
+        since: the same in stream time.
+    """
+
+    __slots__ = ("arrived", "event", "next", "since", "texts")
+
+    def __init__(self, event: Event, texts: list[str], arrived: float) -> None:
+        self.event = event
+        self.texts = texts
+        self.next = 0
+        self.arrived = arrived
+        self.since = 0.0
+
+
+class Waiting(Sequence[float]):
+    """The queue; as a sequence, when each of its pieces arrived, in stream time.
+
+    Attributes:
+        batches: what waits, in order.
+        pieces: how many pieces that is.
+    """
+
+    __slots__ = ("batches", "pieces")
+
+    def __init__(self) -> None:
+        self.batches: deque[Batch] = deque()
+        self.pieces = 0
+
+    def __len__(self) -> int:
+        return self.pieces
+
+    def __iter__(self) -> Iterator[float]:
+        return chain.from_iterable(repeat(batch.since, len(batch.texts) - batch.next) for batch in self.batches)
+
+    @overload
+    def __getitem__(self, at: int) -> float: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[float]: ...
+
+    def __getitem__(self, at: int | slice) -> float | list[float]:
+        return list(self)[at]
+
+    def add(self, batch: Batch) -> None:
+        """That waits, too."""
+        self.batches.append(batch)
+        self.pieces += len(batch.texts)
+
+    def ahead(self, most: int) -> Iterable[tuple[str, float]]:
+        """The next pieces, and when they arrived, up to one that is not of choice 0 alone."""
+        texts: list[str] = []
+        arrived: list[float] = []
+        for batch in self.batches:
+            event, left = batch.event, most - len(texts)
+            if type(event) is not TextDelta or event.index or event.logprobs or not left:
+                break
+            texts += batch.texts[batch.next : batch.next + left]
+            arrived += [batch.arrived] * (len(texts) - len(arrived))
+        return zip(texts, arrived, strict=True)
+
+    def shown(self, pieces: int) -> Event:
+        """So many, 1 at least, of what `ahead` gave are shown; gives what the last of them was of."""
+        self.pieces -= pieces
+        while True:
+            batch = self.batches[0]
+            batch.next += pieces
+            pieces = batch.next - len(batch.texts)
+            if pieces >= 0:
+                self.batches.popleft()
+            if pieces <= 0:
+                return batch.event
