@@ -91,7 +91,7 @@ class Schedule:
         self._run: Run | None = None
         self._length = next(_turns) % AHEAD  # of the next run, at most
         self.rest = -inf
-        self.last = TextDelta("")
+        self.last: TextDelta = TextDelta("")
         self.logprobs: list[Any] = []
         self._earliest = -inf
         self._skipping = self._resumed = False
@@ -373,7 +373,7 @@ class Schedule:
             return
         self._last_due = self._last_shown = self._dues[shown - 1]
         del self._dues[:shown]
-        self.last, self.logprobs = self._waiting.shown(shown), []  # type: ignore[assignment]
+        self.last, self.logprobs = self._waiting.shown(shown), []
         self._moment.previous = run.texts[shown - 1]
         self._moment.count += shown
 

@@ -77,7 +77,7 @@ class Waiting(Sequence[float]):
             arrived += [batch.arrived] * (len(texts) - len(arrived))
         return zip(texts, arrived, strict=True)
 
-    def shown(self, pieces: int) -> Event:
+    def shown(self, pieces: int) -> TextDelta:
         """So many, 1 at least, of what `ahead` gave are shown; gives what the last of them was of."""
         self.pieces -= pieces
         while True:
@@ -87,4 +87,5 @@ class Waiting(Sequence[float]):
             if pieces >= 0:
                 self.batches.popleft()
             if pieces <= 0:
+                assert type(batch.event) is TextDelta
                 return batch.event
