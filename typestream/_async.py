@@ -82,14 +82,19 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
                 text = run.texts[at]
                 times[at] = now
                 at += 1
-                while at < len(times) and times[at] <= now:  # what is late together goes out together
-                    text += run.texts[at]
-                    times[at] = now
-                    at += 1
-                run.shown = at
-                if at == len(times):
+                while True:
+                    while at < len(times) and times[at] <= now:  # what is late together goes out together
+                        text += run.texts[at]
+                        times[at] = now
+                        at += 1
+                    run.shown = at
+                    if at < len(times):
+                        break
                     self._floor = due
-                    self._run = self._core.run()
+                    self._run = run = self._core.run()
+                    if run is None or run.times[0] > now:
+                        break
+                    times, at = run.times, 0
                 self._busy = False
                 if self._idle is not None:
                     self._idle.set()

@@ -121,10 +121,11 @@ def test_a_cancelled_wait_loses_nothing_of_what_comes_after_it(runtime):
 
 
 @each_runtime
-def test_what_is_late_together_is_shown_together(runtime):
+@pytest.mark.parametrize("before", [5, 17, 40, len(LONG) - 12])
+def test_what_is_late_together_is_shown_together(runtime, before):
     async def scenario(kit):
         stream = kit.open([(0, LONG)]).paced(Steady(100))
-        seen = [await kit.next(stream) for _ in range(5)]
+        seen = [await kit.next(stream) for _ in range(before)]
         await kit.sleep(0.1051)
         seen += [await kit.next(stream), await kit.next(stream)]
         stream.stop()
@@ -132,8 +133,13 @@ def test_what_is_late_together_is_shown_together(runtime):
         return seen, stream.result.timing.lag_max
 
     seen, lag = play(runtime, scenario)
-    assert [len(text) for text in seen] == [1, 1, 1, 1, 1, 10, 1]
-    assert lag == pytest.approx(0.15, abs=0.011)
+    assert [len(text) for text in seen] == [1] * before + [10, 1]
+    assert lag == pytest.approx(before / 100 + 0.1, abs=0.011)
+
+
+def test_what_is_late_together_is_shown_together_wherever_a_run_ends():
+    for _ in range(32):  # the first run of each stream has another length
+        test_what_is_late_together_is_shown_together("asyncio", 12)
 
 
 @each_runtime

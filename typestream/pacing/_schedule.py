@@ -323,7 +323,7 @@ class Schedule:
             return None  # of what an event flushes no policy is asked, so nobody may be asked before
         dues, texts = self._ahead()
         self._length = AHEAD
-        if len(dues) < 2:
+        if not dues:
             return None
         self.rest = -inf
         self._run = Run(dues, texts)
