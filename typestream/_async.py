@@ -67,8 +67,7 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
         text: str | None = None
         run = self._run
         if run is not None and not self._busy:
-            times, at = run.times, run.shown
-            due = times[at]
+            due = run.times[run.shown]
             self._busy = True
             try:
                 late = await self._alarm.wait(due - self._offset, self._commands.__len__)
@@ -79,25 +78,14 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
                 now = self._clock()
                 if now < due:
                     now = due
-                text = run.texts[at]
-                times[at] = now
-                at += 1
-                while True:
-                    while at < len(times) and times[at] <= now:  # what is late together goes out together
-                        text += run.texts[at]
-                        times[at] = now
-                        at += 1
-                    run.shown = at
-                    if at < len(times):
-                        break
+                text = run.take(now)
+                while run.shown == len(run.times):
                     self._floor = due
                     self._run = run = self._core.run()
                     if run is None or run.times[0] > now:
                         break
-                    times, at = run.times, 0
-                self._busy = False
-                if self._idle is not None:
-                    self._idle.set()
+                    text += run.take(now)
+                self._rest()
                 return text
             self._run = None
             if late:

@@ -118,9 +118,8 @@ class Stall:
 
     def waiting(self, now: float) -> float:
         """The stream waits for its source; gives the time at which its patience ends."""
-        if (
-            self._since is None
-        ):  # if nothing came of what was heard, the wait goes on from there: looking at it takes time
+        if self._since is None:
+            # if nothing came of what was heard, the wait goes on from there: looking at it takes time
             self._since, self._heard = now if self._heard is None else self._heard, None
         if self.grace is not None:
             return self._since + self.grace - self._graced

@@ -101,9 +101,9 @@ class Timing:
         waiting, since = queued[0]
         lag = now - since
         if lag > 0:
-            self._lag_sum += lag * characters
             if lag > self._lag_max:
                 self._lag_max = lag
+            self._lag_sum += lag * characters
         while characters >= waiting:
             characters -= waiting
             queued.popleft()
@@ -127,9 +127,10 @@ class Timing:
         if self._queued and 0 < characters < self._queued[0][0]:  # all of one delta, as mostly
             waiting, since = self._queued[0]
             self._queued[0] = (waiting - characters, since)
-            self._lag_sum += sum(map(mul, times, sizes)) - since * characters
+            # in this order the mean is never more than the greatest, for who looks from another thread meanwhile
             self._lag_max = max(self._lag_max, times[-1] - since)
             self._shown += characters
+            self._lag_sum += sum(map(mul, times, sizes)) - since * characters
             self._last_shown = times[-1]
         else:
             for size, now in zip(sizes, times, strict=True):

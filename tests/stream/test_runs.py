@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import typestream
-from tests.stream.runtimes import RUNTIMES, each_runtime, play
+from tests.stream.runtimes import RUNTIMES, each_loop, each_runtime, play
 from tests.stream.test_traces import merged
 from typestream import pacing
 from typestream.pacing import Moment, Pacing, Schedule, Steady
@@ -94,11 +94,8 @@ def test_a_reader_sees_the_same_everywhere_whatever_happens_in_between(items, po
         assert result == expected[2]
 
 
-@each_runtime
-def test_a_cancelled_wait_loses_nothing_of_what_comes_after_it(runtime):
-    if runtime == "sync":
-        pytest.skip("a blocked thread is not cancelled")
-
+@each_loop
+def test_a_cancelled_wait_loses_nothing_of_what_comes_after_it(loop):
     async def scenario(kit):
         import anyio
 
@@ -114,7 +111,7 @@ def test_a_cancelled_wait_loses_nothing_of_what_comes_after_it(runtime):
                 return seen, cancelled, kit.time
             seen.append(text)
 
-    seen, cancelled, ended = play(runtime, scenario)
+    seen, cancelled, ended = play(loop, scenario)
     assert "".join(seen) == LONG
     assert cancelled > len(seen)
     assert ended == pytest.approx(len(LONG) / 100, abs=0.02)

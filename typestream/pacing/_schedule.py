@@ -59,6 +59,19 @@ class Run:
         self.shown = 0
         self.over = False
 
+    def take(self, now: float) -> str:
+        """The next, shown now, and with it what else is due by now: what is late together goes out together."""
+        times, at = self.times, self.shown
+        text = self.texts[at]
+        times[at] = now
+        at += 1
+        while at < len(times) and times[at] <= now:
+            text += self.texts[at]
+            times[at] = now
+            at += 1
+        self.shown = at
+        return text
+
     def __str__(self) -> str:
         return "".join(self.texts[: self.shown])
 
@@ -330,7 +343,7 @@ class Schedule:
         return self._run
 
     def _ahead(self) -> tuple[list[float], list[str]]:
-        moment, asked, delay, earliest = self._moment, self._dues, self._pace.delay, self._earliest
+        moment, asked, delay = self._moment, self._dues, self._pace.delay
         previous, number = moment.previous, moment.count
         last, shown = self._last_due, self._last_shown
         dues: list[float] = []
@@ -340,15 +353,7 @@ class Schedule:
             for text, arrived in self._waiting.ahead(self._length):
                 due = next(known, -inf)
                 if due == -inf:
-                    # what `_due` does, in short: with many streams this loop is what they cost
-                    seconds = delay(text, moment)
-                    if not 0 <= seconds < inf:
-                        break
-                    due = last + seconds
-                    if due < arrived:
-                        due = arrived
-                    if due < earliest:
-                        due = earliest
+                    due = self._after(last, delay(text, moment), arrived)
                     asked.append(due)
                 if due < shown + TICK:
                     break
