@@ -70,7 +70,7 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
             due = run.times[run.shown]
             self._busy = True
             try:
-                late = await self._alarm.wait(due - self._offset, self._commands.__len__)
+                late = await self._alarm.wait(due - self._offset, self._commands)
             except BaseException:
                 self._rest()
                 raise
@@ -175,7 +175,7 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
             return None
         self._busy = True
         try:
-            late = await alarm.wait(due - waker.offset, self._commands.__len__)
+            late = await alarm.wait(due - waker.offset, self._commands)
         except BaseException:
             self._rest()
             raise
@@ -246,7 +246,7 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
 
     def _wait(self, until: float, readable: bool) -> Awaitable[bool]:
         if not readable:
-            return self._waker.wait(until, self._commands.__len__)
+            return self._waker.wait(until, self._commands)
         if self._core.read_ahead or self._pump is not None:
             return self._take(until)
         return self._pull(until)
@@ -270,7 +270,7 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
         if self._pump is None:
             self._pump = _aio.Pump(self._source, self._waker.now, self._waker.wake_here)
         pump = self._pump
-        late = await self._waker.wait(until, lambda: len(pump.buffer) + len(self._commands))
+        late = await self._waker.wait(until, pump.buffer, self._commands)
         for read in pump.take():
             self._absorb(*read)
         return late

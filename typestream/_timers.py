@@ -9,7 +9,7 @@ import asyncio
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sized
 from contextvars import Context
 from heapq import heapify, heappop, heappush
 from math import ceil, inf
@@ -56,15 +56,15 @@ class Alarm:
         self.waiting = False
 
     @coroutine
-    def wait(self, when: float, ready: Callable[[], object]) -> Generator["Alarm", None, bool]:
-        """Wait until that time, unless or until woken; not at all where `ready` says so.
+    def wait(self, when: float, ready: Sized, more: Sized = ()) -> Generator["Alarm", None, bool]:
+        """Wait until that time, unless or until woken; not at all where there is something in `ready` or in `more`.
 
         Returns:
             Whether that time has come.
         """
         self.waiting = True
         try:
-            if ready():
+            if ready or more:
                 return False
             if when < inf:
                 self._timers.add(self, when)
@@ -87,15 +87,6 @@ class Alarm:
         call, self._call = self._call, None
         if call is not None:
             self._loop.call_soon(call, self, context=self._context)
-
-    def ring(self) -> None:
-        """Its time has come."""
-        self.when = inf
-        if self.waiting:
-            self.waiting = False
-            call, self._call = self._call, None
-            if call is not None and self._context is not None:
-                self._context.run(call, self)
 
     # -- what tasks ask of a future
 
@@ -182,7 +173,12 @@ class Timers:
                 alarm = ringing.popleft()
                 if alarm.when <= now:  # else somebody who was called before it has woken or cancelled it
                     self._waiting -= 1
-                    alarm.ring()
+                    alarm.when = inf
+                    if alarm.waiting:
+                        alarm.waiting = False
+                        call, alarm._call = alarm._call, None
+                        if call is not None and alarm._context is not None:
+                            alarm._context.run(call, alarm)
         finally:  # who is called may be interrupted; then the others are called next time
             self._arm(now if ringing else self._times[0] if self._times else inf)
 

@@ -130,7 +130,7 @@ class Timing:
             # in this order the mean is never more than the greatest, for who looks from another thread meanwhile
             self._lag_max = max(self._lag_max, times[-1] - since)
             self._shown += characters
-            self._lag_sum += sum(map(mul, times, sizes)) - since * characters
+            self._lag_sum += (sum(times) if characters == len(times) else sum(map(mul, times, sizes))) - since * characters
             self._last_shown = times[-1]
         else:
             for size, now in zip(sizes, times, strict=True):

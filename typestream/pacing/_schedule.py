@@ -31,7 +31,7 @@ HOLD_LEAST = 0.015
 FREEZE = 0.2
 """Seconds; a longer pause while a grapheme waits, decided or not, is seen as a freeze."""
 
-AHEAD = 32
+AHEAD = 64
 """For so many pieces a timeless policy is asked at once."""
 
 _turns = count(2)
@@ -343,29 +343,32 @@ class Schedule:
         return self._run
 
     def _ahead(self) -> tuple[list[float], list[str]]:
-        moment, asked, delay = self._moment, self._dues, self._pace.delay
+        batches, dues = self._waiting.batches, self._dues
+        moment, delay = self._moment, self._pace.delay
         previous, number = moment.previous, moment.count
-        last, shown = self._last_due, self._last_shown
-        dues: list[float] = []
-        texts: list[str] = []
-        known = iter(asked.copy())
+        last, nearest = self._last_due, self._last_shown + TICK
+        least = max(batches[0].arrived, self._earliest) if batches else inf
+        texts = self._waiting.ahead(self._length, max(last, least))
+        planned = 0
         try:
-            for text, arrived in self._waiting.ahead(self._length):
-                due = next(known, -inf)
-                if due == -inf:
-                    due = self._after(last, delay(text, moment), arrived)
-                    asked.append(due)
-                if due < shown + TICK:
+            for text in texts:
+                if planned == len(dues):
+                    gap = delay(text, moment)
+                    if not 0 <= gap < inf:
+                        break  # it is refused when it is that piece's turn
+                    due = last + gap  # for these pieces, the same as `_after`
+                    dues.append(due if due > least else least)
+                last = dues[planned]
+                if last < nearest:
                     break
-                dues.append(due)
-                texts.append(text)
+                nearest = last + TICK
+                planned += 1
                 moment.previous = text
                 moment.count += 1
-                last = shown = due
         except Exception:
             pass  # it is asked again when it is that piece's turn
         moment.previous, moment.count = previous, number
-        return dues, texts
+        return dues[:planned], texts[:planned]
 
     def settle(self) -> None:
         """What was shown of a run was shown, and the run is over."""

@@ -1,7 +1,7 @@
 """What waits to be shown: pieces, kept as they came."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain, repeat
 from typing import overload
 
@@ -65,17 +65,16 @@ class Waiting(Sequence[float]):
         self.batches.append(batch)
         self.pieces += len(batch.texts)
 
-    def ahead(self, most: int) -> Iterable[tuple[str, float]]:
-        """The next pieces, and when they arrived, up to one that is not of choice 0 alone."""
+    def ahead(self, most: int, arrived: float) -> list[str]:
+        """The next pieces, so many at most, of those that had arrived by then; up to one that is not of choice 0
+        alone."""
         texts: list[str] = []
-        arrived: list[float] = []
         for batch in self.batches:
             event, left = batch.event, most - len(texts)
-            if type(event) is not TextDelta or event.index or event.logprobs or not left:
+            if type(event) is not TextDelta or event.index or event.logprobs or batch.arrived > arrived or not left:
                 break
             texts += batch.texts[batch.next : batch.next + left]
-            arrived += [batch.arrived] * (len(texts) - len(arrived))
-        return zip(texts, arrived, strict=True)
+        return texts
 
     def shown(self, pieces: int) -> TextDelta:
         """So many, 1 at least, of what `ahead` gave are shown; gives what the last of them was of."""
