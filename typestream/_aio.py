@@ -3,7 +3,7 @@ asyncio and trio alike, through anyio."""
 
 import sys
 from collections import deque
-from collections.abc import Awaitable, Callable, Sized
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
@@ -145,21 +145,20 @@ class Waker:
         """A scope that is cancelled at that time."""
         return anyio.CancelScope(deadline=until - self.offset)
 
-    def wait(self, until: float, ready: Sized, more: Sized = ()) -> Awaitable[bool]:
-        """Wait until the time `until`, unless or until woken; not at all where there is something in `ready` or in
-        `more`.
+    def wait(self, until: float, ready: Callable[[], object]) -> Awaitable[bool]:
+        """Wait until the time `until`, unless or until woken; not at all where `ready` says so.
 
         Returns:
             Whether that time has come.
         """
         if self.alarm is None:
-            return self._wait_for_event(until, ready, more)
-        return self.alarm.wait(until - self.offset, ready, more)
+            return self._wait_for_event(until, ready)
+        return self.alarm.wait(until - self.offset, ready)
 
-    async def _wait_for_event(self, until: float, ready: Sized, more: Sized) -> bool:
+    async def _wait_for_event(self, until: float, ready: Callable[[], object]) -> bool:
         self._event = event = anyio.Event()
         try:
-            if ready or more:
+            if ready():
                 return False
             with self.deadline(until) as scope:
                 await event.wait()

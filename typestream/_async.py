@@ -5,7 +5,7 @@ cancelled ends the stream, since its source cannot be read on.
 """
 
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sized
 from functools import partial
 from math import inf
 from types import TracebackType
@@ -56,6 +56,7 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
         # while a run is shown nothing else is looked at: with a thousand streams at once it is the memory that costs
         self._run: Run | None = None
         self._clock, self._offset = self._waker.now, 0.0
+        self._arrivals: Sized = ()  # what the pump has read
         self._busy = False
 
     # -- reading
@@ -66,15 +67,16 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
     async def __anext__(self) -> str:
         text: str | None = None
         run = self._run
-        if run is not None and not self._busy:
+        if run is not None and not run.over and not self._busy:
             due = run.times[run.shown]
-            self._busy = True
+            alarm = self._alarm
+            self._busy = alarm.waiting = True
             try:
-                late = await self._alarm.wait(due - self._offset, self._commands)
+                late = not self._commands and not self._arrivals and await alarm.wait(due - self._offset)
             except BaseException:
                 self._rest()
                 raise
-            if late and not run.over and not self._commands:
+            if late and not run.over and not self._commands and not self._arrivals:
                 now = self._clock()
                 if now < due:
                     now = due
@@ -82,7 +84,10 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
                 while run.shown == len(run.times):
                     self._floor = due
                     self._run = run = self._core.run()
-                    if run is None or run.times[0] > now:
+                    if run is None:
+                        text += self._core.more(now)
+                        break
+                    if run.times[0] > now:
                         break
                     text += run.take(now)
                 self._rest()
@@ -91,14 +96,13 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
             if late:
                 self._floor = due
             self._busy = False
-        elif self._core.rest > -inf:
-            text = await self._in_time()
         elif self._is_direct():
             text = await self._at_once(self._core.text)
         if text is not None:
             return text
         while (event := await self._advance()) is not None:
             if type(event) is TextDelta and event.index == 0:
+                self._plan()
                 return event.text
         raise StopAsyncIteration
 
@@ -166,32 +170,11 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
         if waker.alarm is not None:
             self._alarm = waker.alarm
 
-    async def _in_time(self) -> str | None:
-        """The next text, where its time is all that has to be waited for; None where there is more to be done. It is
-        what a paced stream mostly does, and so in as few steps as can be."""
-        waker, pump = self._waker, self._pump
-        alarm, due = waker.alarm, self._core.rest
-        if alarm is None or self._busy or (pump.buffer if pump is not None else self._core.read_ahead):
-            return None
-        self._busy = True
-        try:
-            late = await alarm.wait(due - waker.offset, self._commands)
-        except BaseException:
-            self._rest()
-            raise
-        self._busy = False
-        if not late or self._commands:
-            return None
-        self._floor = due
-        said = self._core.say(self._now())
-        if type(said) is TextDelta and said.index == 0:
-            said = said.text
-        if type(said) is not str:
-            return None
-        if pump is None:  # else something may arrive in the middle of a run
+    def _plan(self) -> None:
+        """From now on show a run, if there is one, and if nothing is missed by that: a source that is to be read
+        meanwhile is."""
+        if self._waker.alarm is not None and (self._pump is not None or not self._core.read_ahead):
             self._run = self._core.run()
-        self._rest()
-        return said
 
     def _is_direct(self) -> bool:
         """Whether the next item may be read the short way: nobody else has anything to do, and waiting for it needs no
@@ -246,7 +229,7 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
 
     def _wait(self, until: float, readable: bool) -> Awaitable[bool]:
         if not readable:
-            return self._waker.wait(until, self._commands)
+            return self._waker.wait(until, self._commands.__len__)
         if self._core.read_ahead or self._pump is not None:
             return self._take(until)
         return self._pull(until)
@@ -269,8 +252,9 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
     async def _take(self, until: float) -> bool:
         if self._pump is None:
             self._pump = _aio.Pump(self._source, self._waker.now, self._waker.wake_here)
+            self._arrivals = self._pump.buffer
         pump = self._pump
-        late = await self._waker.wait(until, pump.buffer, self._commands)
+        late = await self._waker.wait(until, lambda: pump.buffer or self._commands)
         for read in pump.take():
             self._absorb(*read)
         return late

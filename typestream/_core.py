@@ -347,32 +347,6 @@ class Core:
             due = None
         return self._answer(due, now)
 
-    @property
-    def rest(self) -> float:
-        """When the next text is due, where there is nothing else to be done before; else -inf."""
-        schedule = self._schedule
-        return -inf if schedule is None or self._paused_at is not None else schedule.rest
-
-    def say(self, now: float) -> str | Action:
-        """The same as `poll`, for who wants but the text of choice 0: no event is made of it where it was paced. Only
-        while there is a `rest`."""
-        schedule = self._schedule
-        assert type(schedule) is Schedule
-        try:
-            due = schedule.text(now)
-        except Exception:
-            return self.poll(now)  # which asks again, and sees to it
-        if type(due) is not str:
-            return self._answer(due, now)  # type: ignore[arg-type]
-        if schedule.last.index or schedule.logprobs:
-            return self._deliver(schedule.event(due), now)
-        if self._stall.armed:
-            self._stall.held(now)
-        result = self.result
-        result.add_text(due)
-        result.timing.shown(len(due), now)
-        return due
-
     def run(self) -> Run | None:
         """The next texts to show and when, where nothing else is to be done meanwhile."""
         schedule = self._schedule
@@ -380,6 +354,15 @@ class Core:
         if run is not None:
             self.result.follow(run)
         return run
+
+    def more(self, now: float) -> str:
+        """What is due together with the text that was shown just now, after a run: `""` where nothing is."""
+        schedule = self._schedule
+        if type(schedule) is not Schedule or self._paused_at is not None or not schedule.goes_on(now):
+            return ""
+        event = self.poll(now)
+        assert type(event) is TextDelta
+        return event.text
 
     def _answer(self, due: Event | float | None, now: float) -> Action:
         if due is None:

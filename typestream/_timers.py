@@ -9,7 +9,7 @@ import asyncio
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Generator, Sized
+from collections.abc import Callable, Generator
 from contextvars import Context
 from heapq import heapify, heappop, heappush
 from math import ceil, inf
@@ -56,15 +56,16 @@ class Alarm:
         self.waiting = False
 
     @coroutine
-    def wait(self, when: float, ready: Sized, more: Sized = ()) -> Generator["Alarm", None, bool]:
-        """Wait until that time, unless or until woken; not at all where there is something in `ready` or in `more`.
+    def wait(self, when: float, ready: Callable[[], object] | None = None) -> Generator["Alarm", None, bool]:
+        """Wait until that time, unless or until woken; not at all where `ready` says so. Who looks for himself whether
+        it is worth waiting sets `waiting` before, for whoever changes that in between.
 
         Returns:
             Whether that time has come.
         """
         self.waiting = True
         try:
-            if ready or more:
+            if ready is not None and ready():
                 return False
             if when < inf:
                 self._timers.add(self, when)

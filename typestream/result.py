@@ -33,11 +33,12 @@ __all__ = ("Choice", "Result", "ToolCall")
 class _Text:
     """Text that grows by small pieces: kept once, joined when somebody looks."""
 
-    __slots__ = ("_full", "_joined", "_pieces")
+    __slots__ = ("_full", "_joined", "_pieces", "_run")
 
     def __init__(self) -> None:
         self._pieces: list[str | Run] = []
         self._joined = 0  # so many at the beginning are many joined
+        self._run = 0  # where the last run stands
         self._full = 1024  # when there are so many the others are joined, too
 
     def add(self, piece: str) -> None:
@@ -51,9 +52,10 @@ class _Text:
 
     def follow(self, run: "Run") -> None:
         """What is shown of that comes next."""
-        pieces = self._pieces
-        if pieces:
-            pieces[-1] = str(pieces[-1])  # the run before, perhaps
+        pieces, before = self._pieces, self._run
+        if before < len(pieces):  # else it is joined with others
+            pieces[before] = str(pieces[before])
+        self._run = len(pieces)
         pieces.append(run)
 
     def __str__(self) -> str:

@@ -127,10 +127,12 @@ class Timing:
         if self._queued and 0 < characters < self._queued[0][0]:  # all of one delta, as mostly
             waiting, since = self._queued[0]
             self._queued[0] = (waiting - characters, since)
+            single = characters == len(times)
+            shown_at = sum(times) if single else sum(map(mul, times, sizes))  # each character
             # in this order the mean is never more than the greatest, for who looks from another thread meanwhile
             self._lag_max = max(self._lag_max, times[-1] - since)
             self._shown += characters
-            self._lag_sum += (sum(times) if characters == len(times) else sum(map(mul, times, sizes))) - since * characters
+            self._lag_sum += shown_at - since * characters
             self._last_shown = times[-1]
         else:
             for size, now in zip(sizes, times, strict=True):

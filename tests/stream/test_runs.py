@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from itertools import pairwise
+from itertools import count, pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -56,7 +56,7 @@ async def follow(kit, items, policy, order, plan):
         at += gap
         script.append((at, item))
     stream = kit.open([*script, (at, LAST)], require=None).paced(policy, order=order)
-    seen, looks = [], []
+    seen, looks, pauses = [], [], 0
     for what, argument in [*plan, *[("next", 0)] * 4000]:
         if what == "sleep":
             await kit.sleep(argument)
@@ -66,7 +66,8 @@ async def follow(kit, items, policy, order, plan):
             stream.skip()
         elif what == "pause":
             stream.pause()
-            kit.at(0.1531, stream.resume)
+            kit.at(0.1531 + pauses / 900, stream.resume)  # never two at one time: which is first is nobody's promise
+            pauses += 1
         elif what == "look":
             timing = stream.result.timing
             looks.append((kit.time, timing.lag_max, timing.lag_mean, timing.shown_duration))
@@ -92,6 +93,28 @@ def test_a_reader_sees_the_same_everywhere_whatever_happens_in_between(items, po
             [value for look in expected[1] for value in look], abs=1e-5
         )
         assert result == expected[2]
+
+
+ADAPTIVE = [pacing.Smooth(), pacing.Smooth(0.9, tail=0.05), pacing.Smooth(0.25, per="word")]
+
+
+@given(scripts, st.sampled_from(PACES + ADAPTIVE), st.lists(steps, max_size=30), st.integers(0, 70))
+@settings(deadline=None, max_examples=60)
+def test_a_reader_sees_the_same_whether_pieces_are_planned_or_not(items, policy, plan, turn):
+    def seen():
+        return play("asyncio", lambda kit: follow(kit, items, policy, "barrier", plan))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("typestream.pacing._schedule._turns", count(turn))
+        planned, looks, result = seen()
+        patch.setattr(Schedule, "run", lambda schedule: None)
+        expected, others, whole = seen()
+    assert [text for _, text in planned] == [text for _, text in expected]
+    assert [at for at, _ in planned] == pytest.approx([at for at, _ in expected], abs=2e-6)
+    assert [value for look in looks for value in look] == pytest.approx(
+        [value for look in others for value in look], abs=1e-5
+    )
+    assert result == whole
 
 
 @each_loop
@@ -137,6 +160,34 @@ def test_what_is_late_together_is_shown_together(runtime, before):
 def test_what_is_late_together_is_shown_together_wherever_a_run_ends():
     for _ in range(32):  # the first run of each stream has another length
         test_what_is_late_together_is_shown_together("asyncio", 12)
+
+
+@each_runtime
+def test_what_is_late_together_is_shown_together_with_what_no_run_can_have(runtime):
+    async def scenario(kit):
+        likely = choice("l", logprobs={"content": [{"token": "l"}]})
+        whole = chunk(choice("Not so "), likely, choice("ong."))
+        stream = kit.open([(0, whole), (0, LAST)], require=None).paced(Steady(10))
+        seen = [await kit.next(stream) for _ in range(3)]
+        await kit.sleep(0.701)
+        seen += [await kit.next(stream), await kit.next(stream)]
+        await kit.read(stream)
+        return seen
+
+    assert play(runtime, scenario) == ["N", "o", "t", " so lon", "g"]
+
+
+@each_loop
+def test_a_run_that_an_event_has_ended_is_not_waited_for(loop):
+    async def scenario(kit):
+        stream = kit.open([(0, LONG)]).paced(Steady(0.1))
+        await kit.next(stream)
+        stream.skip()
+        await kit.event(stream)
+        assert await kit.next(stream) is None
+        return kit.time
+
+    assert play(loop, scenario) == 0
 
 
 @each_runtime
@@ -340,5 +391,5 @@ def test_what_an_event_may_flush_is_not_planned():
 
 def planned(schedule):
     schedule.feed(typestream.TextDelta("abcdef"), 0.0)
-    assert schedule.text(0.0) == "a"
+    assert schedule.poll(0.0).text == "a"
     return schedule.run()

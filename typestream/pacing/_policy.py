@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 
-__all__ = ("HOLD", "Moment", "Pace", "Pacing", "Per", "Segmenter")
+__all__ = ("HOLD", "Moment", "Pace", "Pacing", "Per", "Planning", "Segmenter")
 
 HOLD = 0.2
 """Seconds that the undecided end of the text may wait, where nothing else is said."""
@@ -39,7 +39,8 @@ class Moment:
         previous: the piece shown before, `""` at first.
         count: how many pieces were shown before.
         due: when the previous piece was due.
-        now: when the policy is asked.
+        now: when that was, or, where that is later, when something last arrived: what has been heard of by then, the
+            policy may go by. Whether the reader is late is not its concern.
         arrivals: when each waiting piece arrived, the one in question first; never empty; to be read only.
         ended: whether the source has ended, and nothing follows the waiting pieces.
         random: this stream's own generator, seeded with the policy's `seed`.
@@ -68,6 +69,15 @@ class Pace(Protocol):
     def delay(self, piece: str, moment: Moment) -> float:
         """How many seconds after the previous piece was due `piece` is due."""
         ...
+
+
+class Planning:
+    """A pace that adapts, and can say beforehand what it would answer as long as nothing arrives."""
+
+    def delays(self, pieces: int, moment: Moment, least: float) -> list[float]:
+        """What `delay` would say of so many pieces in turn, the next one first; none of them counts as shown by that,
+        and none is due before the time `least`."""
+        raise NotImplementedError
 
 
 class Pacing:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from typestream.events import Event, TextDelta, recut
 from typestream.pacing._cutter import Cutter
-from typestream.pacing._policy import Moment, Pacing, Segmenter
+from typestream.pacing._policy import Moment, Pacing, Planning, Segmenter
 from typestream.pacing._segment import segmenter
 from typestream.pacing._waiting import Batch, Waiting
 
@@ -34,7 +34,7 @@ FREEZE = 0.2
 AHEAD = 64
 """For so many pieces a timeless policy is asked at once."""
 
-_turns = count(2)
+_turns = count(1)
 """Streams that begin together shall not all ask at the same time: the first run of each has another length."""
 
 
@@ -83,11 +83,6 @@ class Schedule:
         policy: says how long after the previous piece each is due.
         order: what an event that is not text does: `"barrier"` waits until all text before it was shown, `"flush"`
             has that text shown at once.
-
-    Attributes:
-        rest: when the next piece is due, as long as nothing has happened since that was found out; else -inf.
-        last: the last delta that something of was shown.
-        logprobs: of what was shown last.
     """
 
     def __init__(self, policy: Pacing, order: Order = "barrier") -> None:
@@ -100,12 +95,13 @@ class Schedule:
         self._latest = -inf
         self._last_due = -inf
         self._last_shown = -inf
+        self._news = -inf  # when the pace was last told something
         self._dues: list[float] = []  # of the first waiting pieces, as far as the policy was asked
         self._run: Run | None = None
-        self._length = next(_turns) % AHEAD  # of the next run, at most
-        self.rest = -inf
-        self.last: TextDelta = TextDelta("")
-        self.logprobs: list[Any] = []
+        self._length = 1 + next(_turns) % AHEAD  # of the next run, at most
+        self._rest = -inf  # when the next piece is due, as long as nothing has happened since that was found out
+        self._last = TextDelta("")  # the last delta that something of was shown
+        self._logprobs: list[Any] = []  # of what was shown last
         self._earliest = -inf
         self._skipping = self._resumed = False
         self._adopt(policy)
@@ -120,7 +116,7 @@ class Schedule:
         self._policy = policy
         self._adaptive = policy.adaptive
         self._pace = policy.start()
-        self._timeless = policy.timeless and not policy.adaptive
+        self._ahead_of_time = isinstance(self._pace, Planning) or (policy.timeless and not policy.adaptive)
         self._segmenter: Callable[[], Segmenter] = segmenter(policy.per)
         self._dues.clear()
 
@@ -142,6 +138,7 @@ class Schedule:
         now = self._clamp(now)
         self._flush_cutters()
         self._moment.ended = True
+        self._news = now
         self._pace.ended(self._at(now))
         if self._adaptive:
             self._reconsider()
@@ -149,7 +146,7 @@ class Schedule:
     def skip(self) -> None:
         """Everything is due at once from now on."""
         self.settle()
-        self.rest = -inf
+        self._rest = -inf
         self._flush_cutters()
         self._skipping = True
 
@@ -157,8 +154,9 @@ class Schedule:
         """So long was the stream paused: what was due in that time is due that much later, and what arrived in that
         time counts as arrived at its end."""
         self.settle()
-        self.rest = -inf
+        self._rest = -inf
         self._last_due += seconds
+        self._news += seconds
         if self._start is not None:
             self._start += seconds
         if self._adaptive:
@@ -178,7 +176,7 @@ class Schedule:
 
     def _tell(self) -> None:
         """Tell a new pace what has happened; it cannot change the past."""
-        self._earliest = self._latest
+        self._earliest = self._news = self._latest
         for batch in self._waiting.batches:
             if batch.texts:
                 self._pace.arrived(len(batch.texts) - batch.next, batch.since)
@@ -190,7 +188,7 @@ class Schedule:
         # a clock that jumps back must not make anything wait twice
         if now > self._latest:
             self._latest = now
-        self.rest = -inf
+        self._rest = -inf
         if self._resumed:
             self._resumed = False
             latest = self._at(self._latest)
@@ -208,26 +206,38 @@ class Schedule:
         if self._dues and self._dues[0] > self._latest:
             self._dues.clear()
             self._earliest = self._latest
+        del self._dues[1:]
 
     # -- what is due
 
     def poll(self, now: float) -> Event | float | None:
         """What is due now; or when the next piece is; or None, when nothing waits."""
-        due = self.text(now)
-        return self.event(due) if type(due) is str else due  # type: ignore[return-value]
+        due = self._text(now)
+        return self._event(due) if type(due) is str else due  # type: ignore[return-value]
 
-    def event(self, text: str) -> TextDelta:
-        """The event of what `text` gave last."""
-        last = self.last
-        if last.text == text and (last.logprobs or []) == self.logprobs:
+    def goes_on(self, now: float) -> bool:
+        """Whether `poll` would give text of choice 0 now."""
+        self.settle()
+        batch = self._waiting.batches[0] if self._waiting.batches else None
+        if batch is None or type(batch.event) is not TextDelta or batch.event.index:
+            return False
+        try:
+            return self._due(batch.arrived, batch.texts[batch.next], now) <= now
+        except Exception:
+            return False  # `poll` will ask again, and say so
+
+    def _event(self, text: str) -> TextDelta:
+        """The event of what `_text` gave last."""
+        last = self._last
+        if last.text == text and (last.logprobs or []) == self._logprobs:
             return last
-        return recut(last, text, self.logprobs or None)
+        return recut(last, text, self._logprobs or None)
 
-    def text(self, now: float) -> str | Event | float | None:
-        """The same as `poll`, but of a text only the text; `last` and `logprobs` are then what belongs to it."""
+    def _text(self, now: float) -> str | Event | float | None:
+        """The same as `poll`, but of a text only the text; `_last` and `_logprobs` are then what belongs to it."""
         if self._run is not None:
             self.settle()
-        due = self.rest
+        due = self._rest
         if now < due:
             if now > self._latest:
                 self._latest = now
@@ -237,7 +247,7 @@ class Schedule:
             due = -inf
         else:  # the same, in short
             self._latest = now
-            self.rest = -inf
+            self._rest = -inf
         queue = self._waiting.batches
         if not queue:
             until = self._held_until()
@@ -247,7 +257,7 @@ class Schedule:
         moment = self._moment
         first: str | None = None
         more: list[str] = []
-        self.logprobs = []
+        self._logprobs = []
         while queue:
             batch = queue[0]
             event, texts, at = batch.event, batch.texts, batch.next
@@ -256,7 +266,7 @@ class Schedule:
                     break
                 self._pop()
                 return event
-            if first is not None and self.last.index != event.index:
+            if first is not None and self._last.index != event.index:
                 break
             text = texts[at]
             if due == -inf:
@@ -267,7 +277,7 @@ class Schedule:
                         raise
                     break  # what is due already is not lost; the policy will be asked again
             if due > now:
-                self.rest = due
+                self._rest = due
                 if first is None:
                     return due
                 break
@@ -285,9 +295,9 @@ class Schedule:
             if at == len(texts):
                 self._pop()
             due = -inf
-            self.last = event
+            self._last = event
             if event.logprobs:
-                self.logprobs += event.logprobs
+                self._logprobs += event.logprobs
             if first is None:
                 first = text
             else:
@@ -300,26 +310,29 @@ class Schedule:
         if self._dues:
             due = self._dues[0]
         else:
-            due = arrived if self._moment.count == 0 else self._asked(arrived, text, self._last_due, now)
+            due = arrived if self._moment.count == 0 else self._asked(arrived, text)
             self._dues.append(due)
         # within a tick of the last emission a piece waits for company
         shown = self._last_shown
         return due if due <= shown or due >= shown + TICK else shown + TICK
 
-    def _asked(self, arrived: float, text: str, last: float, now: float) -> float:
-        """When the policy wants that shown, after what was due `last`."""
-        moment, start = self._moment, self._start or 0.0
-        moment.due = last - start
-        moment.now = now - start
-        return self._after(last, self._pace.delay(text, moment), arrived)
-
-    def _after(self, last: float, delay: float, arrived: float) -> float:
+    def _asked(self, arrived: float, text: str) -> float:
+        """When the policy wants that shown."""
+        delay = self._pace.delay(text, self._now())
         if not 0 <= delay < inf:
             raise ValueError(f"{self._policy!r} gave a delay of {delay} seconds; it must be 0 or more.")
-        due = last + delay  # max() is spelt out: it is asked for every piece
+        due = self._last_due + delay  # max() is spelt out: it is asked for every piece
         if due < arrived:
             due = arrived
         return due if due > self._earliest else self._earliest
+
+    def _now(self) -> Moment:
+        """The moment at which the next piece is asked about. Who shows it late is not the policy's concern."""
+        moment, start = self._moment, self._start or 0.0
+        last, news = self._last_due, self._news
+        moment.due = last - start
+        moment.now = (news if news > last else last) - start
+        return moment
 
     def _pop(self) -> None:
         self._waiting.batches.popleft()
@@ -332,43 +345,58 @@ class Schedule:
         """The next texts, where it is known beforehand when they are due, and none is due within a tick of another. To
         be asked for again when all were shown, or when it is over."""
         self.settle()
-        if not self._timeless or not self._moment.count or self._order == "flush" or self._skipping:
+        if not self._ahead_of_time or not self._moment.count or not self._waiting.pieces:
+            return None
+        if self._order == "flush" or self._skipping or self._resumed:
             return None  # of what an event flushes no policy is asked, so nobody may be asked before
         dues, texts = self._ahead()
-        self._length = AHEAD
         if not dues:
             return None
-        self.rest = -inf
+        self._rest = -inf
         self._run = Run(dues, texts)
         return self._run
 
     def _ahead(self) -> tuple[list[float], list[str]]:
-        batches, dues = self._waiting.batches, self._dues
+        """The next pieces that come one by one, and when."""
+        dues, last = self._dues, self._last_due
+        nearest = self._last_shown + TICK
+        if dues and dues[0] < nearest:
+            return [], []
+        least = max(self._waiting.batches[0].arrived, self._earliest)
+        texts = self._waiting.ahead(self._length, max(last, least))
+        if not texts:
+            return [], []
+        for gap in self._gaps(texts, least):
+            if not 0 <= gap < inf:
+                break  # it is refused when it is that piece's turn
+            due = (dues[-1] if dues else last) + gap  # the same as in `_asked`, for these
+            dues.append(due if due > least else least)
+        planned = 0
+        for due in dues[: len(texts)]:
+            if due < nearest:
+                break
+            nearest = due + TICK
+            planned += 1
+        return dues[:planned], texts[:planned]
+
+    def _gaps(self, texts: list[str], least: float) -> list[float]:
+        """The delays before those of these of which it is not known when they are due."""
+        if isinstance(self._pace, Planning):
+            self._dues.clear()
+            return self._pace.delays(len(texts), self._now(), least - (self._start or 0.0))
         moment, delay = self._moment, self._pace.delay
         previous, number = moment.previous, moment.count
-        last, nearest = self._last_due, self._last_shown + TICK
-        least = max(batches[0].arrived, self._earliest) if batches else inf
-        texts = self._waiting.ahead(self._length, max(last, least))
-        planned = 0
+        gaps: list[float] = []
         try:
-            for text in texts:
-                if planned == len(dues):
-                    gap = delay(text, moment)
-                    if not 0 <= gap < inf:
-                        break  # it is refused when it is that piece's turn
-                    due = last + gap  # for these pieces, the same as `_after`
-                    dues.append(due if due > least else least)
-                last = dues[planned]
-                if last < nearest:
-                    break
-                nearest = last + TICK
-                planned += 1
+            for at, text in enumerate(texts):
+                if at >= len(self._dues):
+                    gaps.append(delay(text, moment))
                 moment.previous = text
                 moment.count += 1
         except Exception:
             pass  # it is asked again when it is that piece's turn
         moment.previous, moment.count = previous, number
-        return dues[:planned], texts[:planned]
+        return gaps
 
     def settle(self) -> None:
         """What was shown of a run was shown, and the run is over."""
@@ -377,11 +405,13 @@ class Schedule:
             return
         run.over = True
         shown = run.shown
+        # what adapts is asked again when something arrives, and shall not be asked in vain for long
+        self._length = min(AHEAD, max(2, 2 * shown)) if self._adaptive else AHEAD
         if not shown:
             return
         self._last_due = self._last_shown = self._dues[shown - 1]
         del self._dues[:shown]
-        self.last, self.logprobs = self._waiting.shown(shown), []
+        self._last, self._logprobs = self._waiting.shown(shown), []
         self._moment.previous = run.texts[shown - 1]
         self._moment.count += shown
 
@@ -418,6 +448,7 @@ class Schedule:
         if not batches:
             return
         start = self._start or 0.0
+        self._news = self._latest
         for batch in batches:
             batch.since = batch.arrived - start
             self._waiting.add(batch)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from math import exp, inf, sqrt
 
 from typestream.pacing._policies import check
-from typestream.pacing._policy import HOLD, Moment, Pace, Pacing
+from typestream.pacing._policy import HOLD, Moment, Pace, Pacing, Planning
 from typestream.pacing._schedule import TICK
 from typestream.pacing._segment import check_per
 
@@ -21,6 +21,9 @@ __all__ = ("Smooth",)
 
 SLOWEST = 1 / 0.19
 """Pieces a second while any wait: a pause of more than 0.2 s is seen as a freeze."""
+
+EXACT = 1e-9
+"""Seconds; sums of floats are not more exact."""
 
 FASTEST = 1e4
 """Pieces a second; what is faster counts no more than that towards the mean."""
@@ -70,7 +73,7 @@ class Smooth(Pacing):
         return _SmoothPace(self.max_lag, max(0.0, self.tail - TICK))
 
 
-class _SmoothPace:
+class _SmoothPace(Planning):
     """The policy at work: deadlines on the one side, expectations on the other."""
 
     def __init__(self, max_lag: float, tail: float) -> None:
@@ -80,8 +83,8 @@ class _SmoothPace:
         self._source = _Source(max_lag)
         self._ended = False
         self._shown = 0
-        self._rate = 0.0
-        self._squares = 0.0  # of the rate, summed over time
+        self._rates: list[float] = []  # last answered
+        self._squares = 0.0  # of the rate, summed over time, until so many had been shown
 
     def arrived(self, pieces: int, at: float) -> None:
         self._due.add(pieces, at + self._max_lag)
@@ -92,28 +95,49 @@ class _SmoothPace:
         self._due.add(0, at + self._tail)
 
     def delay(self, piece: str, moment: Moment) -> float:
-        # min() and max() are spelt out wherever this is asked for every piece: it is half the cost
-        waiting = len(moment.arrivals)
-        shown = self._due.total - waiting
-        now = moment.now if moment.now > moment.due else moment.due
-        rate = self._rate
-        if shown > self._shown:  # at the rate last answered
-            self._squares += (rate if rate < FASTEST else FASTEST) * (shown - self._shown)
-            self._shown = shown
-        rate = self._wanted(waiting, now)
-        floor = self._due.rate(now, shown)
-        if rate < floor:
-            rate = floor
-        if rate < SLOWEST:
-            rate = SLOWEST
-        self._rate = rate
-        return 1 / rate
+        return self.delays(1, moment, moment.now)[0]
 
-    def _wanted(self, waiting: int, now: float) -> float:
+    def delays(self, pieces: int, moment: Moment, least: float) -> list[float]:
+        # min() and max() are spelt out wherever this is asked for every piece: it is half the cost
+        waiting, due, now = len(moment.arrivals), moment.due, moment.now
+        shown = self._due.total - waiting
+        rates = self._rates
+        if shown > self._shown:  # at the rates last answered
+            done = shown - self._shown
+            more = done - len(rates)
+            self._squares += sum(rates[:done]) + (more * rates[-1] if more > 0 and rates else 0.0)
+            self._shown = shown
+        rates.clear()
+        squares = self._squares
+        self._due.begin()
+        delays: list[float] = []
+        for at in range(pieces):
+            rate = self._wanted(waiting - at, now, squares)
+            floor = self._due.rate(now, shown + at)
+            if not at:
+                self._due.forget()
+            if rate < floor:
+                rate = floor
+            if rate < SLOWEST:
+                rate = SLOWEST
+            delay = 1 / rate
+            delays.append(delay)
+            if rate > FASTEST:
+                rate = FASTEST
+            rates.append(rate)
+            squares += rate
+            due += delay
+            if due < least:
+                due = least
+            if due > now:
+                now = due
+        return delays
+
+    def _wanted(self, waiting: int, now: float, squares: float) -> float:
         """The rate without any deadline, pieces a second."""
         if self._ended:
             # the root mean square: with it what is left neither stretches the whole nor stands out from it
-            return sqrt(self._squares / now) if now > 0 else 0.0
+            return sqrt(squares / now) if now > 0 else 0.0
         source = self._source
         gap = source.gap
         if not gap:
@@ -132,14 +156,16 @@ class _SmoothPace:
 class _Deadlines:
     """By when how many pieces must have been shown: the corners that can still matter, a concave chain.
 
-    Every piece costs O(1), amortised; no more corners are kept than different arrival times within `max_lag`.
+    Every piece asked about costs O(1), amortised; no more corners are kept than different arrival times within
+    `max_lag`.
     """
 
-    __slots__ = ("_corners", "total")
+    __slots__ = ("_at", "_corners", "total")
 
     def __init__(self) -> None:
         self.total = 0
         self._corners: deque[tuple[float, int]] = deque()
+        self._at = 0  # the corner that mattered when the rate was last asked for
 
     def add(self, pieces: int, by: float) -> None:
         """So many more pieces; all pieces so far are due by then."""
@@ -154,22 +180,37 @@ class _Deadlines:
             corners.pop()
         corners.append((by, total))
 
+    def begin(self) -> None:
+        """What `rate` was asked about since the last `forget` has not happened yet."""
+        self._at = 0
+
+    def forget(self) -> None:
+        """What `rate` was asked about last has happened: the corners before the one that mattered never will again."""
+        for _ in range(self._at):
+            self._corners.popleft()
+        self._at = 0
+
     def rate(self, at: float, shown: int) -> float:
-        """The least rate that meets every deadline, pieces a second, with so many shown at that time."""
-        corners = self._corners
-        by, total = corners[0]
+        """The least rate that meets every deadline, pieces a second, with so many shown at that time; never fewer
+        than were asked about before."""
+        corners, corner = self._corners, self._at
+        by, total = corners[corner]
         while total <= shown:
-            corners.popleft()
-            by, total = corners[0]
+            corner += 1
+            by, total = corners[corner]
         while True:
-            if by <= at:
+            self._at = corner
+            if by <= at + EXACT:
                 return inf
             rate = (total - shown) / (by - at)
-            # a later corner may ask for more; from then on this one never matters again
-            if len(corners) == 1 or rate * (corners[1][0] - at) >= corners[1][1] - shown:
+            corner += 1
+            if corner == len(corners):
                 return rate
-            corners.popleft()
-            by, total = corners[0]
+            # a later corner may ask for more; from then on this one matters no more
+            later, all_by_then = corners[corner]
+            if rate * (later - at) >= all_by_then - shown:
+                return rate
+            by, total = later, all_by_then
 
 
 class _Source:
