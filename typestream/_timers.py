@@ -40,7 +40,7 @@ class Alarm:
 
     Attributes:
         when: when it is due, by the loop's clock; inf where no timer is set.
-        waiting: whether somebody waits who was not woken yet.
+        waiting: whether somebody waits, or is about to, who was not woken yet.
     """
 
     __slots__ = ("_asyncio_future_blocking", "_call", "_cancelled", "_context", "_loop", "_timers", "waiting", "when")
