@@ -389,6 +389,12 @@ def test_what_an_event_may_flush_is_not_planned():
     assert not planned(Schedule(Steady(5), "flush"))
 
 
+def test_every_stream_is_planned_in_whichever_turn_it_begins(monkeypatch):
+    for turn in range(70):
+        monkeypatch.setattr("typestream.pacing._schedule._turns", count(turn))
+        assert planned(Schedule(Steady(5))), turn
+
+
 def planned(schedule):
     schedule.feed(typestream.TextDelta("abcdef"), 0.0)
     assert schedule.poll(0.0).text == "a"
