@@ -145,15 +145,16 @@ class Waker:
         """A scope that is cancelled at that time."""
         return anyio.CancelScope(deadline=until - self.offset)
 
-    def wait(self, until: float, ready: Callable[[], object]) -> Awaitable[bool]:
+    async def wait(self, until: float, ready: Callable[[], object]) -> bool:
         """Wait until the time `until`, unless or until woken; not at all where `ready` says so.
 
         Returns:
             Whether that time has come.
         """
         if self.alarm is None:
-            return self._wait_for_event(until, ready)
-        return self.alarm.wait(until - self.offset, ready)
+            return await self._wait_for_event(until, ready)
+        self.alarm.waiting = True
+        return not ready() and await self.alarm.wait(until - self.offset)
 
     async def _wait_for_event(self, until: float, ready: Callable[[], object]) -> bool:
         self._event = event = anyio.Event()

@@ -81,15 +81,10 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
                 if now < due:
                     now = due
                 text = run.take(now)
-                while run.shown == len(run.times):
+                if run.shown == len(run.times):
                     self._floor = due
-                    self._run = run = self._core.run()
-                    if run is None:
-                        text += self._core.more(now)
-                        break
-                    if run.times[0] > now:
-                        break
-                    text += run.take(now)
+                    text += self._core.more(now)
+                    self._run = self._core.run()
                 self._rest()
                 return text
             self._run = None

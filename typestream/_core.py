@@ -356,7 +356,7 @@ class Core:
         return run
 
     def more(self, now: float) -> str:
-        """What is due together with the text that was shown just now, after a run: `""` where nothing is."""
+        """What is due together with the last text of a run, that was shown just now; `""` where nothing is."""
         schedule = self._schedule
         if type(schedule) is not Schedule or self._paused_at is not None or not schedule.goes_on(now):
             return ""

@@ -56,17 +56,15 @@ class Alarm:
         self.waiting = False
 
     @coroutine
-    def wait(self, when: float, ready: Callable[[], object] | None = None) -> Generator["Alarm", None, bool]:
-        """Wait until that time, unless or until woken; not at all where `ready` says so. Who looks for himself whether
-        it is worth waiting sets `waiting` before, for whoever changes that in between.
+    def wait(self, when: float) -> Generator["Alarm", None, bool]:
+        """Wait until that time, unless or until woken. Who looks first whether there is anything to wait for sets
+        `waiting` before, for whoever changes that in between.
 
         Returns:
             Whether that time has come.
         """
         self.waiting = True
         try:
-            if ready is not None and ready():
-                return False
             if when < inf:
                 self._timers.add(self, when)
             self._asyncio_future_blocking = True

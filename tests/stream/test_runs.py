@@ -13,6 +13,7 @@ from tests.stream.runtimes import RUNTIMES, each_loop, each_runtime, play
 from tests.stream.test_traces import merged
 from typestream import pacing
 from typestream.pacing import Moment, Pacing, Schedule, Steady
+from typestream.pacing._schedule import AHEAD
 
 LONG = "A text that is long enough to be shown in more than one run, whatever the length of a run may be. " * 2
 
@@ -158,7 +159,7 @@ def test_what_is_late_together_is_shown_together(runtime, before):
 
 
 def test_what_is_late_together_is_shown_together_wherever_a_run_ends():
-    for _ in range(32):  # the first run of each stream has another length
+    for _ in range(AHEAD):  # the first run of each stream has another length
         test_what_is_late_together_is_shown_together("asyncio", 12)
 
 

@@ -15,7 +15,7 @@ from typestream.pacing import Steady
 
 
 async def waited(alarm: Alarm, when: float) -> bool:
-    return await alarm.wait(when, bool)
+    return await alarm.wait(when)
 
 
 def armed(loop: asyncio.AbstractEventLoop) -> int:
@@ -42,7 +42,7 @@ def test_each_wait_ends_when_it_should_whatever_the_others_do(plan):
             if give_up is not None:
                 loop.call_at(give_up, asyncio.current_task().cancel if cancelled else alarm.wake)
             try:
-                came = await alarm.wait(due, bool)
+                came = await alarm.wait(due)
             except asyncio.CancelledError:
                 came = None
             return came, loop.time()
@@ -128,7 +128,7 @@ def test_a_loop_is_not_kept_alive():
 def test_leaving_a_closed_loop_is_quiet():
     loop = asyncio.new_event_loop()
     alarm = Alarm(loop)
-    waiting = alarm.wait(loop.time() + 100, bool)
+    waiting = alarm.wait(loop.time() + 100)
     assert waiting.send(None) is alarm
     loop.close()
     waiting.close()
@@ -144,7 +144,7 @@ def test_of_many_waits_those_of_one_tick_end_together_and_none_too_soon():
             alarm = Alarm(loop)
             for i in range(20):
                 due = first + i * 0.1
-                assert await alarm.wait(due, bool)
+                assert await alarm.wait(due)
                 ended.append((due, loop.time()))
 
         await asyncio.gather(*(wait(i / 20000) for i in range(2000)))
@@ -162,7 +162,7 @@ def test_who_ends_the_program_keeps_nobody_else_waiting():
     loop = _VirtualLoop()
 
     async def wait(name: str) -> None:
-        await Alarm(asyncio.get_running_loop()).wait(1.0, bool)
+        await Alarm(asyncio.get_running_loop()).wait(1.0)
         ended.append(name)
         if name == "b":
             raise SystemExit
@@ -183,7 +183,7 @@ def test_two_wakes_are_one():
         alarm = Alarm(loop)
         loop.call_at(1.0, alarm.wake)
         loop.call_at(1.0, alarm.wake)
-        came = [await alarm.wait(2.0, bool), await alarm.wait(3.0, bool)]
+        came = [await alarm.wait(2.0), await alarm.wait(3.0)]
         assert loop.time() == pytest.approx(3.0)
         return came
 

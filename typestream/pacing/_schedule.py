@@ -32,7 +32,7 @@ FREEZE = 0.2
 """Seconds; a longer pause while a grapheme waits, decided or not, is seen as a freeze."""
 
 AHEAD = 64
-"""For so many pieces a timeless policy is asked at once."""
+"""For so many pieces a policy is asked at once, at the most."""
 
 _turns = count(1)
 """Streams that begin together shall not all ask at the same time: the first run of each has another length."""
