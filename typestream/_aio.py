@@ -15,6 +15,7 @@ from typestream._readahead import LIMIT, Read
 
 if TYPE_CHECKING:
     from typestream._timers import Alarm
+    from typestream.pacing._schedule import Run
 
 __all__ = (
     "Event",
@@ -110,12 +111,16 @@ class Waker:
         now: the stream's time.
         offset: how far that is ahead of the loop's.
         alarm: what waits are made of where the loop is asyncio's.
+        run: what is shown while nothing wakes.
     """
+
+    __slots__ = ("_called", "_event", "_soon", "alarm", "now", "offset", "run")
 
     def __init__(self) -> None:
         self.now: Callable[[], float] = anyio.current_time
         self.offset = 0.0
         self.alarm: Alarm | None = None
+        self.run: Run | None = None
         self._soon: Callable[[Callable[[], Any]], Any] | None = None
         self._event: anyio.Event | None = None
         self._called = False  # wake_here() is on its way
@@ -169,6 +174,7 @@ class Waker:
 
     def wake(self) -> None:
         """End the wait, if there is one. May be called from any thread; calling it often costs little."""
+        self._interrupt()
         if not self._called and (self._event is not None or (self.alarm is not None and self.alarm.waiting)):
             self._called = True
             self.soon(self.wake_here)
@@ -176,10 +182,16 @@ class Waker:
     def wake_here(self) -> None:
         """The same, from the loop itself."""
         self._called = False  # before whoever waits looks again
+        self._interrupt()
         if self._event is not None:
             self._event.set()
         elif self.alarm is not None:
             self.alarm.wake()
+
+    def _interrupt(self) -> None:
+        run = self.run  # which its reader may change meanwhile
+        if run is not None:
+            run.over = True
 
     def soon(self, call: Callable[[], Any]) -> None:
         """Have the loop call that. May be called from any thread."""

@@ -5,7 +5,7 @@ cancelled ends the stream, since its source cannot be read on.
 """
 
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable, Sized
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from math import inf
 from types import TracebackType
@@ -19,14 +19,12 @@ from typestream._readahead import Read
 from typestream._stream import LAG, StreamBase
 from typestream.errors import StreamBusy
 from typestream.events import Event, TextDelta
-from typestream.pacing._schedule import Run
 from typestream.result import Result
 
 if TYPE_CHECKING:
     from typestream._source import AsyncReadable
     from typestream._sync import TokenStream
     from typestream._tee import Policy, Tee
-    from typestream._timers import Alarm
     from typestream.render import Renderer, Sink
 
 __all__ = ("AsyncTokenStream",)
@@ -42,8 +40,6 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
         StreamError: the stream did not end in the whole answer; the error's `result` is what was delivered.
     """
 
-    _alarm: "Alarm"
-
     def __init__(self, core: Core, source: "AsyncReadable", before: Callable[[], float] | None = None) -> None:
         super().__init__(core)
         self._source = source
@@ -53,10 +49,6 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
         self._reading: _aio.Scope | None = None
         self._idle: _aio.Event | None = None
         self._floor = -inf
-        # while a run is shown nothing else is looked at: with a thousand streams at once it is the memory that costs
-        self._run: Run | None = None
-        self._clock, self._offset = self._waker.now, 0.0
-        self._arrivals: Sized = ()  # what the pump has read
         self._busy = False
 
     # -- reading
@@ -66,28 +58,29 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
 
     async def __anext__(self) -> str:
         text: str | None = None
-        run = self._run
-        if run is not None and not run.over and not self._busy:
+        waker = self._waker
+        run, alarm = waker.run, waker.alarm
+        # while a run is shown nothing else is looked at: with a thousand streams at once it is the memory that costs
+        if run is not None and alarm is not None and not self._busy:
             due = run.times[run.shown]
-            alarm = self._alarm
             self._busy = alarm.waiting = True
             try:
-                late = not self._commands and not self._arrivals and await alarm.wait(due - self._offset)
+                late = not run.over and await alarm.wait(due - waker.offset)
             except BaseException:
                 self._rest()
                 raise
-            if late and not run.over and not self._commands and not self._arrivals:
-                now = self._clock()
+            if late and not run.over:
+                now = waker.now()
                 if now < due:
                     now = due
                 text = run.take(now)
                 if run.shown == len(run.times):
                     self._floor = due
                     text += self._core.more(now)
-                    self._run = self._core.run()
-                self._rest()
+                    self._plan()
+                self._busy = False
                 return text
-            self._run = None
+            waker.run = None
             if late:
                 self._floor = due
             self._busy = False
@@ -138,7 +131,7 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
         try:
             if not self._started:
                 self._started = True
-                self._bind()
+                self._waker.bind(self._before)
             while True:
                 now = self._now()
                 if self._commands:
@@ -157,19 +150,15 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
         finally:
             self._rest()
 
-    def _bind(self) -> None:
-        """The running loop is the one."""
-        waker = self._waker
-        waker.bind(self._before)
-        self._clock, self._offset = waker.now, waker.offset
-        if waker.alarm is not None:
-            self._alarm = waker.alarm
-
     def _plan(self) -> None:
         """From now on show a run, if there is one, and if nothing is missed by that: a source that is to be read
         meanwhile is."""
-        if self._waker.alarm is not None and (self._pump is not None or not self._core.read_ahead):
-            self._run = self._core.run()
+        pump, waker = self._pump, self._waker
+        if waker.alarm is None or (pump is None and self._core.read_ahead):
+            return
+        waker.run = self._core.run()
+        if self._commands or (pump is not None and pump.buffer):  # looked at now, for whoever wakes after this
+            waker.run = None
 
     def _is_direct(self) -> bool:
         """Whether the next item may be read the short way: nobody else has anything to do, and waiting for it needs no
@@ -247,7 +236,6 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
     async def _take(self, until: float) -> bool:
         if self._pump is None:
             self._pump = _aio.Pump(self._source, self._waker.now, self._waker.wake_here)
-            self._arrivals = self._pump.buffer
         pump = self._pump
         late = await self._waker.wait(until, lambda: pump.buffer or self._commands)
         for read in pump.take():

@@ -366,11 +366,15 @@ class Schedule:
         texts = self._waiting.ahead(self._length, max(last, least))
         if not texts:
             return [], []
-        for gap in self._gaps(texts, least):
+        gaps = self._gaps(texts, least)
+        due = dues[-1] if dues else last
+        for gap in gaps:
             if not 0 <= gap < inf:
                 break  # it is refused when it is that piece's turn
-            due = (dues[-1] if dues else last) + gap  # the same as in `_asked`, for these
-            dues.append(due if due > least else least)
+            due += gap  # the same as in `_asked`, for these
+            if due < least:
+                due = least
+            dues.append(due)
         planned = 0
         for due in dues[: len(texts)]:
             if due < nearest:
