@@ -75,14 +75,11 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
                     now = due
                 text = run.take(now)
                 if run.shown == len(run.times):
-                    self._floor = due
                     text += self._core.more(now)
                     self._plan()
                 self._busy = False
                 return text
             waker.run = None
-            if late:
-                self._floor = due
             self._busy = False
         elif self._is_direct():
             text = await self._at_once(self._core.text)

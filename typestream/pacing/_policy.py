@@ -74,9 +74,8 @@ class Pace(Protocol):
 class Planning:
     """A pace that adapts, and can say beforehand what it would answer as long as nothing arrives."""
 
-    def delays(self, pieces: int, moment: Moment, least: float) -> list[float]:
-        """What `delay` would say of so many pieces in turn, the next one first; none of them counts as shown by that,
-        and none is due before the time `least`."""
+    def delays(self, pieces: int, moment: Moment) -> list[float]:
+        """What `delay` would say of so many pieces in turn, the next first; none of them counts as shown by that."""
         raise NotImplementedError
 
 

@@ -343,11 +343,11 @@ class Schedule:
 
     def run(self) -> Run | None:
         """The next texts, where it is known beforehand when they are due, and none is due within a tick of another. To
-        be asked for again when all were shown, or when it is over."""
+        be asked for when all that is due by now was shown, and again when all of these were, or when it is over."""
         self.settle()
         if not self._ahead_of_time or not self._moment.count or not self._waiting.pieces:
             return None
-        if self._order == "flush" or self._skipping or self._resumed:
+        if self._order == "flush" or self._skipping:
             return None  # of what an event flushes no policy is asked, so nobody may be asked before
         dues, texts = self._ahead()
         if not dues:
@@ -358,22 +358,19 @@ class Schedule:
 
     def _ahead(self) -> tuple[list[float], list[str]]:
         """The next pieces that come one by one, and when."""
-        dues, last = self._dues, self._last_due
+        dues = self._dues
         nearest = self._last_shown + TICK
         if dues and dues[0] < nearest:
             return [], []
-        least = max(self._waiting.batches[0].arrived, self._earliest)
-        texts = self._waiting.ahead(self._length, max(last, least))
+        texts = self._waiting.ahead(self._length)
         if not texts:
             return [], []
-        gaps = self._gaps(texts, least)
-        due = dues[-1] if dues else last
+        gaps = self._gaps(texts)
+        due = dues[-1] if dues else self._last_due
         for gap in gaps:
             if not 0 <= gap < inf:
                 break  # it is refused when it is that piece's turn
-            due += gap  # the same as in `_asked`, for these
-            if due < least:
-                due = least
+            due += gap  # the same as in `_asked`: all of these have arrived, and none is due yet
             dues.append(due)
         planned = 0
         for due in dues[: len(texts)]:
@@ -383,11 +380,11 @@ class Schedule:
             planned += 1
         return dues[:planned], texts[:planned]
 
-    def _gaps(self, texts: list[str], least: float) -> list[float]:
+    def _gaps(self, texts: list[str]) -> list[float]:
         """The delays before those of these of which it is not known when they are due."""
         if isinstance(self._pace, Planning):
             self._dues.clear()
-            return self._pace.delays(len(texts), self._now(), least - (self._start or 0.0))
+            return self._pace.delays(len(texts), self._now())
         moment, delay = self._moment, self._pace.delay
         previous, number = moment.previous, moment.count
         gaps: list[float] = []

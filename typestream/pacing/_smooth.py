@@ -95,9 +95,9 @@ class _SmoothPace(Planning):
         self._due.add(0, at + self._tail)
 
     def delay(self, piece: str, moment: Moment) -> float:
-        return self.delays(1, moment, moment.now)[0]
+        return self.delays(1, moment)[0]
 
-    def delays(self, pieces: int, moment: Moment, least: float) -> list[float]:
+    def delays(self, pieces: int, moment: Moment) -> list[float]:
         # min() and max() are spelt out wherever this is asked for every piece: it is half the cost
         waiting, due, now = len(moment.arrivals), moment.due, moment.now
         shown = self._due.total - waiting
@@ -109,7 +109,7 @@ class _SmoothPace(Planning):
             self._shown = shown
         rates.clear()
         squares = self._squares
-        self._due.begin()
+        self._due.begin(now, shown)
         delays: list[float] = []
         for at in range(pieces):
             rate = self._wanted(waiting - at, now, squares)
@@ -127,8 +127,6 @@ class _SmoothPace(Planning):
             rates.append(rate)
             squares += rate
             due += delay
-            if due < least:
-                due = least
             if due > now:
                 now = due
         return delays
@@ -160,16 +158,36 @@ class _Deadlines:
     `max_lag`.
     """
 
-    __slots__ = ("_at", "_corners", "total")
+    __slots__ = ("_at", "_corners", "_new", "total")
 
     def __init__(self) -> None:
         self.total = 0
         self._corners: deque[tuple[float, int]] = deque()
+        self._new: list[tuple[float, int]] = []  # since `begin`
         self._at = 0  # the corner that mattered when the rate was last asked for
 
     def add(self, pieces: int, by: float) -> None:
         """So many more pieces; all pieces so far are due by then."""
-        self.total = total = self.total + pieces
+        self.total += pieces
+        self._new.append((by, self.total))
+
+    def begin(self, now: float, shown: int) -> None:
+        """So many have been shown, and `rate` is to be asked from now on."""
+        corners = self._corners
+        while corners and corners[0][1] <= shown:
+            corners.popleft()
+        overdue = 0
+        while corners and corners[0][0] < now:
+            overdue = corners.popleft()[1]
+        if overdue:
+            corners.appendleft((now, overdue))
+        # only now is it known where the chain begins, and by that which corners are below it
+        for by, total in self._new:
+            self._append(by if by > now else now, total)
+        self._new.clear()
+        self._at = 0
+
+    def _append(self, by: float, total: int) -> None:
         corners = self._corners
         while corners and corners[-1][0] >= by:
             corners.pop()
@@ -179,10 +197,6 @@ class _Deadlines:
                 break
             corners.pop()
         corners.append((by, total))
-
-    def begin(self) -> None:
-        """What `rate` was asked about since the last `forget` has not happened yet."""
-        self._at = 0
 
     def forget(self) -> None:
         """What `rate` was asked about last has happened: the corners before the one that mattered never will again."""

@@ -65,13 +65,12 @@ class Waiting(Sequence[float]):
         self.batches.append(batch)
         self.pieces += len(batch.texts)
 
-    def ahead(self, most: int, arrived: float) -> list[str]:
-        """The next pieces, so many at most, of those that had arrived by then; up to one that is not of choice 0
-        alone."""
+    def ahead(self, most: int) -> list[str]:
+        """The next pieces, so many at most; up to one that is not of choice 0 alone."""
         texts: list[str] = []
         for batch in self.batches:
             event, left = batch.event, most - len(texts)
-            if type(event) is not TextDelta or event.index or event.logprobs or batch.arrived > arrived or not left:
+            if type(event) is not TextDelta or event.index or event.logprobs or not left:
                 break
             texts += batch.texts[batch.next : batch.next + left]
         return texts
