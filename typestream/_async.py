@@ -133,6 +133,8 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
                 now = self._now()
                 if self._commands:
                     self._obey(now)
+                if self._pump is not None and self._pump.buffer and core.has_room:
+                    self._absorb_all(self._pump)  # it came before now, and is shown accordingly
                 action = core.poll(now)
                 if type(action) is Wait:
                     if await self._wait(action.until, action.input):
@@ -150,11 +152,11 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
     def _plan(self) -> None:
         """From now on show a run, if there is one, and if nothing is missed by that: a source that is to be read
         meanwhile is."""
-        pump, waker = self._pump, self._waker
-        if waker.alarm is None or (pump is None and self._core.read_ahead):
+        waker = self._waker
+        if waker.alarm is None or (self._pump is None and self._core.read_ahead):
             return
         waker.run = self._core.run()
-        if self._commands or (pump is not None and pump.buffer):  # looked at now, for whoever wakes after this
+        if self._commands:  # looked at now: who commands from now on finds the run
             waker.run = None
 
     def _is_direct(self) -> bool:
@@ -235,9 +237,12 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
             self._pump = _aio.Pump(self._source, self._waker.now, self._waker.wake_here)
         pump = self._pump
         late = await self._waker.wait(until, lambda: pump.buffer or self._commands)
+        self._absorb_all(pump)
+        return late
+
+    def _absorb_all(self, pump: _aio.Pump) -> None:
         for read in pump.take():
             self._absorb(*read)
-        return late
 
     def _wake(self) -> None:
         self._waker.wake()

@@ -370,10 +370,12 @@ class Core:
         if isinstance(due, (int, float)):
             if self._stall.armed:
                 self._stall.held(now)  # it is its own time that the stream waits for
-            return Wait(due, self._reads_ahead())
+            return Wait(due, self.has_room)
         return self._deliver(due, now)
 
-    def _reads_ahead(self) -> bool:
+    @property
+    def has_room(self) -> bool:
+        """Whether more is to be read before what waits was shown."""
         if not self.read_ahead or self._source_ended or self._schedule is None:
             return False
         return self._schedule.waiting < READ_AHEAD

@@ -148,6 +148,8 @@ class TokenStream(StreamBase, Iterator[str]):
             now = clock()
             if self._commands:
                 self._obey(now)
+            if self._pump is not None and self._pump.filled and core.has_room:
+                self._wait(Wait(now, True))  # it came before now, and is shown accordingly
             action = core.poll(now)
             if action is NEED_INPUT and self._pump is None and not core.read_ahead:
                 self._pull()

@@ -13,7 +13,7 @@ from tests.stream.runtimes import RUNTIMES, each_loop, each_runtime, play
 from tests.stream.test_traces import merged
 from typestream import pacing
 from typestream.pacing import Moment, Pacing, Schedule, Steady
-from typestream.pacing._schedule import AHEAD
+from typestream.pacing._schedule import AHEAD, Run
 
 LONG = "A text that is long enough to be shown in more than one run, whatever the length of a run may be. " * 2
 
@@ -178,6 +178,59 @@ def test_what_is_late_together_is_shown_together_with_what_no_run_can_have(runti
     assert play(runtime, scenario) == ["N", "o", "t", " so lon", "g"]
 
 
+@each_runtime
+def test_the_source_is_read_meanwhile_from_where_a_policy_asks_for_that(runtime):
+    async def scenario(kit):
+        stream = kit.open([(0, LONG[:28]), (0.3513, "And more of it.")]).paced(Steady(20))
+        seen = [await kit.next(stream) for _ in range(3)]
+        await kit.sleep(0.2)  # so that something is due at once
+        stream.paced(pacing.Smooth(3.0))
+        trace = await kit.read(stream)
+        return seen, trace, stream.result.timing.duration
+
+    seen, trace, duration = play(runtime, scenario)
+    assert "".join([*seen, *(text for _, text in trace)]) == LONG[:28] + "And more of it."
+    assert duration == pytest.approx(0.3513)  # seconds from the first arrival to the last, whenever they were shown
+
+
+@each_runtime
+def test_the_end_that_came_while_the_reader_was_away_is_known_when_that_reader_is_back(runtime, monkeypatch):
+    async def scenario(kit):
+        said = [(0, "So: "), (1, LONG[:100]), (1.5, "And more of it.")]
+        stream = kit.open(said).paced(pacing.Smooth(3.0))
+        seen = [await kit.next(stream) for _ in range(12)]
+        assert kit.time < 1.5
+        await kit.sleep(0.7)
+        back = kit.time
+        return seen, await kit.read(stream), kit.time - back
+
+    monkeypatch.setattr("typestream.pacing._schedule._turns", count(AHEAD - 1))  # its first run is not shown by then
+    seen, trace, after = play(runtime, scenario)
+    assert "".join([*seen, *(text for _, text in trace)]) == f"So: {LONG[:100]}And more of it."
+    assert after == pytest.approx(0, abs=0.004)  # it is to be shown 0.3 s after the end at the latest, and that is past
+
+
+@each_runtime
+def test_a_policy_may_stop_its_stream(runtime, monkeypatch):
+    class Enough(Steady):
+        timeless = True
+
+        def delay(self, piece, moment):
+            if moment.count == 30:
+                streams[0].stop()
+            return 0.1
+
+    async def scenario(kit):
+        streams.append(kit.open([(0, LONG)]).paced(Enough()))
+        return await kit.read(streams[0])
+
+    monkeypatch.setattr("typestream.pacing._schedule._turns", count(AHEAD - 1))  # so long is its first run
+    streams = []
+    shown = "".join(text for _, text in play(runtime, scenario))
+    assert LONG.startswith(shown)
+    assert len(shown) <= 30
+
+
 @each_loop
 def test_a_run_that_an_event_has_ended_is_not_waited_for(loop):
     async def scenario(kit):
@@ -217,6 +270,37 @@ def test_a_stop_in_the_very_moment_in_which_a_text_is_due_comes_before_it():
     assert after == []
 
 
+def test_a_stop_from_another_thread_while_the_reader_looks_whether_there_was_one(monkeypatch):
+    class Looked(Run):
+        @property
+        def over(self):
+            value = Run.over.__get__(self)
+            if self.shown == 7 and not stopping:
+                stopping.append(threading.Thread(target=streams[0].stop))
+                stopping[0].start()
+                stopping[0].join()
+            return value
+
+        @over.setter
+        def over(self, value):
+            Run.over.__set__(self, value)
+
+    async def main():
+        streams.append(typestream.replay(LONG).as_async().paced(Steady(0.1)))
+        before = [await anext(streams[0]) for _ in range(2)]
+        loop = asyncio.get_running_loop()
+        after = [(loop.time(), text) async for text in streams[0]]
+        return before, after, loop.time()
+
+    streams, stopping = [], []
+    monkeypatch.setattr("typestream.pacing._schedule.Run", Looked)
+    monkeypatch.setattr("typestream.pacing._schedule._turns", count(AHEAD - 1))
+    before, after, ended = typestream.testing.VirtualClock().run(main)
+    assert "".join([*before, *(text for _, text in after)]) == LONG[:8]
+    assert ended == after[-1][0]
+    assert stopping
+
+
 @each_runtime
 def test_looking_changes_nothing(runtime):
     async def scenario(kit, looking):
@@ -229,7 +313,9 @@ def test_looking_changes_nothing(runtime):
         return timing.lag_mean, timing.lag_max, timing.shown_duration, stream.result.text
 
     looked = play(runtime, lambda kit: scenario(kit, True))
-    assert looked == play(runtime, lambda kit: scenario(kit, False))
+    *times, text = play(runtime, lambda kit: scenario(kit, False))
+    assert looked[-1] == text
+    assert looked[:-1] == pytest.approx(times, abs=1e-12)  # a sum is rounded as it is cut
     assert looked[0] > 1
 
 
