@@ -153,11 +153,11 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
         """From now on show a run, if there is one, and if nothing is missed by that: a source that is to be read
         meanwhile is."""
         waker = self._waker
-        if waker.alarm is None or (self._pump is None and self._core.read_ahead):
-            return
-        waker.run = self._core.run()
-        if self._commands:  # looked at now: who commands from now on finds the run
-            waker.run = None
+        waker.run = None
+        if waker.alarm is not None and (self._pump is not None or not self._core.read_ahead):
+            waker.run = self._core.run()
+            if self._commands:  # looked at now: who commands from now on finds the run
+                waker.run = None
 
     def _is_direct(self) -> bool:
         """Whether the next item may be read the short way: nobody else has anything to do, and waiting for it needs no

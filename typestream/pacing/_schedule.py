@@ -365,7 +365,7 @@ class Schedule:
         texts = self._waiting.ahead(self._length)
         if not texts:
             return [], []
-        gaps = self._gaps(texts)
+        gaps = self._gaps(texts)  # before `dues` is looked at: what is planned anew is gone from there
         due = dues[-1] if dues else self._last_due
         for gap in gaps:
             if not 0 <= gap < inf:
