@@ -143,11 +143,9 @@ class Attempts(_Attempts):
         return event
 
     def _wait(self, seconds: float) -> None:
-        clock = CLOCK[-1]
-        until = clock.now() + seconds
+        until = CLOCK[-1].now() + seconds
         with self._monitor:
-            while clock.now() < until and not self._stopped:
-                self._monitor.wait(until)
+            self._monitor.wait(until, lambda: self._stopped)
 
     def interrupt(self) -> None:
         """Wake a blocked `read`."""
@@ -205,10 +203,7 @@ def attempts(
             first = plan.open()
             break
         except StreamError as error:
-            monitor, until = clock.monitor(), clock.now() + plan.failed(error)
-            with monitor:
-                while clock.now() < until:
-                    monitor.wait(until)
+            clock.sleep_until(clock.now() + plan.failed(error))
     if isinstance(first, TokenStream):
         return TokenStream(Core(require=None), Attempts(plan, first))
     return type(first)(Core(require=None), AsyncAttempts(plan, first))

@@ -3,26 +3,30 @@
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from math import inf
-from time import monotonic
+from time import monotonic, sleep
 from typing import Protocol
 
 __all__ = ("CLOCK", "Clock", "Monitor", "RealClock", "RealMonitor")
 
 
 class Monitor(Protocol):
-    """A lock whose holder can wait for a `notify` or a time."""
+    """A lock whose holder can wait for something to change.
+
+    Who holds it may be interrupted by a signal's handler or a finalizer that takes it, too, changes something and says
+    so; that is not missed, wherever it happens.
+    """
 
     def __enter__(self) -> bool: ...
 
     def __exit__(self, *exc: object) -> None: ...
 
-    def wait(self, until: float) -> None:
-        """Let go of the lock until notified, the time `until`, or for no reason."""
+    def wait(self, until: float, ready: Callable[[], object]) -> None:
+        """Let go of the lock until the time `until`, or until there is what `ready` looks for: now, and whenever
+        notified."""
         ...
 
     def notify(self) -> None:
-        """Wake whoever waits."""
+        """Have whoever waits look again."""
         ...
 
 
@@ -37,6 +41,10 @@ class Clock(Protocol):
         """A new monitor whose times are this clock's."""
         ...
 
+    def sleep_until(self, time: float) -> None:
+        """Wait until then."""
+        ...
+
     def thread(self, run: Callable[[], None]) -> threading.Thread:
         """A daemon thread, not yet started, that this clock knows of."""
         ...
@@ -45,22 +53,39 @@ class Clock(Protocol):
 class RealMonitor:
     """A monitor in real time."""
 
+    # A threading.Condition loses a notify() of the thread that is about to wait, and fails where one notify() is
+    # interrupted by another.
+
     def __init__(self) -> None:
-        self._condition = threading.Condition()  # reentrant: a signal's handler may call stop()
+        self._lock = threading.RLock()
+        self._bells: list[threading.Lock] = []  # of those who wait: held until they are to look again
 
     def __enter__(self) -> bool:
-        return self._condition.__enter__()
+        return self._lock.__enter__()
 
     def __exit__(self, *exc: object) -> None:
         # Ctrl-C can come while `wait` takes the lock back, which is then not held, and is what is to be seen.
         with suppress(RuntimeError):
-            self._condition.__exit__(None, None, None)
+            self._lock.release()
 
-    def wait(self, until: float) -> None:
-        self._condition.wait(None if until == inf else max(0.0, until - monotonic()))
+    def wait(self, until: float, ready: Callable[[], object]) -> None:
+        bell = threading.Lock()
+        bell.acquire()
+        self._bells.append(bell)  # from now on nothing is missed; so now is the time to look
+        try:
+            while not ready() and (left := until - monotonic()) > 0:
+                self._lock.release()
+                try:
+                    bell.acquire(timeout=min(left, threading.TIMEOUT_MAX))
+                finally:
+                    self._lock.acquire()
+        finally:
+            self._bells.remove(bell)
 
     def notify(self) -> None:
-        self._condition.notify_all()
+        for bell in tuple(self._bells):
+            with suppress(RuntimeError):  # it rings already
+                bell.release()
 
 
 class RealClock:
@@ -70,6 +95,9 @@ class RealClock:
 
     def monitor(self) -> Monitor:
         return RealMonitor()
+
+    def sleep_until(self, time: float) -> None:
+        sleep(max(0.0, time - monotonic()))
 
     def thread(self, run: Callable[[], None]) -> threading.Thread:
         return threading.Thread(target=run, name="typestream", daemon=True)

@@ -96,8 +96,7 @@ class Pump:
 
     def _allowed(self) -> bool:
         with self.monitor:
-            while not self._due():
-                self.monitor.wait(inf)
+            self.monitor.wait(inf, self._due)
             return not self._closing
 
     def _due(self) -> bool:

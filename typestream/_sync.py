@@ -172,8 +172,7 @@ class TokenStream(StreamBase, Iterator[str]):
         try:
             if not action.input:
                 with self._monitor:
-                    if not self._commands:
-                        self._monitor.wait(action.until)
+                    self._monitor.wait(action.until, self._commands.__len__)
             else:
                 self._take(action.until)
         except BaseException:
@@ -205,12 +204,13 @@ class TokenStream(StreamBase, Iterator[str]):
     def _take(self, until: float) -> None:
         if self._pump is None:
             self._pump = Pump(self._source, self._monitor, self._clock)
+        pump = self._pump
         with self._monitor:
-            self._pump.ahead = self._core.read_ahead or self._source.wire  # what comes by wire is on its way anyway
-            taken = self._pump.take()
-            if not taken and not self._commands:
-                self._monitor.wait(until)
-                taken = self._pump.take()
+            pump.ahead = self._core.read_ahead or self._source.wire  # what comes by wire is on its way anyway
+            taken = pump.take()
+            if not taken:
+                self._monitor.wait(until, lambda: pump.filled or self._commands)
+                taken = pump.take()
         for read in taken:
             self._absorb(*read)
 

@@ -195,19 +195,23 @@ class _SyncHub(_Hub):
             buffer = self.own(number, reader)
             while not buffer:
                 if self._fetching:
-                    self._monitor.wait(inf)
-                elif self._may_fetch(reader):
+                    self._monitor.wait(inf, lambda: not self._fetching or self._has(number))
+                elif self._may_fetch(number, reader):
                     self._fetch()
                 buffer = self.own(number, reader)
             if len(buffer.events) == self._lag:
                 self._monitor.notify()
             return buffer.pop()
 
-    def _may_fetch(self, reader: int) -> bool:
+    def _has(self, number: int) -> bool:
+        """Whether there is something for that branch: an event, or that it was closed."""
+        return bool(self.buffers.get(number, True))
+
+    def _may_fetch(self, number: int, reader: int) -> bool:
         if self.room():
             return True
         until = self.stream._now() + PATIENCE
-        self._monitor.wait(until)
+        self._monitor.wait(until, lambda: self._fetching or self._has(number) or self.room())
         if self.stream._now() >= until and self.hopeless(reader):
             raise self.alone()
         return False

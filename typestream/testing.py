@@ -3,16 +3,16 @@
 None of them sleeps for real. `docs/testing.md` shows each at work.
 """
 
-import heapq
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from math import inf
+from time import monotonic
 from types import TracebackType
 from typing import Any, Generic, Literal, TypeVar
 
 from typing_extensions import Self
 
-from typestream._clock import CLOCK, Monitor
+from typestream._clock import CLOCK, Monitor, RealMonitor
 from typestream.pacing._simulate import simulate
 
 __all__ = ("Script", "VirtualClock", "check_stream", "faulty", "script", "simulate")
@@ -38,8 +38,9 @@ class VirtualClock:
     def __init__(self) -> None:
         self.waits: list[float] = []
         self._now = 0.0
-        self._condition = threading.Condition(threading.RLock())
-        self._waiting: list[float] = []
+        self._monitor = RealMonitor()
+        self._waiting: dict[int, float] = {}  # each thread's, until everybody is to look again
+        self._looks = 0  # how often that was
         self._threads = 1
         self._main = threading.get_ident()
 
@@ -49,10 +50,8 @@ class VirtualClock:
 
     def sleep_until(self, time: float) -> None:
         """Wait until then, which takes no time."""
-        monitor = self.monitor()
-        with monitor:
-            while self._now < time:
-                monitor.wait(time)
+        with self._monitor:
+            self._wait(time, lambda: False)
 
     def monitor(self) -> Monitor:
         """All monitors of a virtual clock are one: it has to see everybody who waits."""
@@ -65,39 +64,54 @@ class VirtualClock:
             try:
                 run()
             finally:
-                with self._condition:
+                with self._monitor:
                     self._threads -= 1
                     self._advance()
                     self._notify()
 
-        with self._condition:
+        with self._monitor:
             self._threads += 1
         return threading.Thread(target=counted, name="typestream", daemon=True)
 
-    def _wait(self, until: float) -> None:
-        if self._now >= until:
-            return
-        if until < inf:
-            self.waits.append(until)
-        heapq.heappush(self._waiting, until)
-        if self._advance():
-            return
-        if threading.get_ident() != self._main:
-            self._condition.wait()
-        elif (self._threads == 1 and self._waiting[0] == inf) or not self._condition.wait(_STUCK):
+    def _wait(self, until: float, ready: Callable[[], object]) -> None:
+        me = threading.get_ident()
+        noted = until == inf
+        try:
+            while True:
+                looks = self._looks  # before looking: who is interrupted there looks again
+                if self._now >= until or ready():
+                    return
+                if not noted:
+                    self.waits.append(until)
+                    noted = True
+                self._waiting[me] = until
+                if not self._advance():
+                    self._sleep(looks)
+        finally:
+            self._waiting.pop(me, None)
+
+    def _sleep(self, looks: int) -> None:
+        """Until everybody is to look again."""
+        main = threading.get_ident() == self._main
+        stuck = main and self._threads == 1 and looks == self._looks
+        if not stuck:
+            self._monitor.wait(monotonic() + _STUCK if main else inf, lambda: self._looks != looks)
+        if main and self._looks == looks:
             raise RuntimeError("Everybody waits, and nothing will ever happen.")
 
     def _advance(self) -> bool:
         """Let time pass if everybody waits; whoever waited looks again."""
-        if not self._waiting or len(self._waiting) < self._threads or self._waiting[0] == inf:
+        times = list(self._waiting.values())
+        if len(times) < self._threads or min(times, default=inf) == inf:
             return False
-        self._now = max(self._now, self._waiting[0])
+        self._now = max(self._now, min(times))
         self._notify()
         return True
 
     def _notify(self) -> None:
         self._waiting.clear()  # whoever still waits will say so again
-        self._condition.notify_all()
+        self._looks += 1
+        self._monitor.notify()
 
     def run(self, main: Callable[[], Awaitable[_T]], backend: Literal["asyncio", "trio"] = "asyncio") -> _T:
         """Run a coroutine function in virtual time, and give what it returns."""
@@ -125,13 +139,13 @@ class _VirtualMonitor:
         self._clock = clock
 
     def __enter__(self) -> bool:
-        return self._clock._condition.__enter__()
+        return self._clock._monitor.__enter__()
 
     def __exit__(self, *exc: object) -> None:
-        self._clock._condition.__exit__(None, None, None)
+        self._clock._monitor.__exit__(*exc)
 
-    def wait(self, until: float) -> None:
-        self._clock._wait(until)
+    def wait(self, until: float, ready: Callable[[], object]) -> None:
+        self._clock._wait(until, ready)
 
     def notify(self) -> None:
         self._clock._notify()
@@ -162,8 +176,7 @@ class Script(_Scripted[_T], Iterator[_T]):
         for time, item in self._items:
             monitor = clock.monitor()
             with monitor:
-                while clock.now() < start + time and not self.closed:
-                    monitor.wait(start + time)
+                monitor.wait(start + time, lambda: self.closed)
             if self.closed:
                 break
             return self._give(item)

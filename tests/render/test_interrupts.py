@@ -176,13 +176,17 @@ def test_what_was_made_and_not_yet_written_is_written() -> None:
 def test_an_interrupt_while_a_wait_takes_its_lock_back_is_an_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:
     monitor = RealMonitor()
 
-    def interrupted(timeout: float | None) -> None:
-        monitor._condition.release()
-        raise KeyboardInterrupt
+    class Interrupted:
+        def acquire(self) -> None:
+            raise KeyboardInterrupt
 
-    monkeypatch.setattr(monitor._condition, "wait", interrupted)
+        def __getattr__(self, name: str) -> Any:
+            return getattr(lock, name)
+
+    lock = monitor._lock
     with pytest.raises(KeyboardInterrupt), monitor:
-        monitor.wait(0.0)
+        monkeypatch.setattr(monitor, "_lock", Interrupted())
+        monitor.wait(time.monotonic() + 0.001, lambda: False)
 
 
 # -- real signals, on a real terminal
