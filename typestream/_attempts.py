@@ -144,12 +144,12 @@ class Attempts(_Attempts):
 
     def _wait(self, seconds: float) -> None:
         until = CLOCK[-1].now() + seconds
-        with self._monitor:
+        with self._monitor.lock:
             self._monitor.wait(until, lambda: self._stopped)
 
     def interrupt(self) -> None:
         """Wake a blocked `read`."""
-        with self._monitor:
+        with self._monitor.lock:
             self._stopped = True
             self._monitor.notify()
         self.stream.stop()

@@ -94,7 +94,7 @@ class Threaded(InMemory):
 
     def _take(self) -> list[Read]:
         pump = self._pump
-        with pump.monitor:
+        with pump.monitor.lock:
             if pump.finished and not pump.filled:
                 raise StreamClosed("The source was closed.")
             return pump.take(1)
@@ -154,7 +154,7 @@ class LoopPump(Pump):
     def stop(self) -> None:
         """Read no more: wakes the source, and does not wait."""
         if self._thread is None:  # what was given may need a loop to be closed in
-            with self.monitor:
+            with self.monitor.lock:
                 self._closing = True
                 self._ask()
         else:

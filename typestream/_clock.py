@@ -2,11 +2,14 @@
 
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
+from functools import partial
 from time import monotonic, sleep
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 __all__ = ("CLOCK", "Clock", "Monitor", "RealClock", "RealMonitor")
+
+_T = TypeVar("_T")
 
 
 class Monitor(Protocol):
@@ -16,13 +19,19 @@ class Monitor(Protocol):
     so; that is not missed, wherever it happens.
     """
 
-    def __enter__(self) -> bool: ...
-
-    def __exit__(self, *exc: object) -> None: ...
+    @property
+    def lock(self) -> AbstractContextManager[bool]:
+        """To be held for everything here. Taken by `with`, it is let go of wherever Ctrl-C comes: the interpreter lets
+        nothing happen in between, as it would in an `__enter__` written in Python."""
+        ...
 
     def wait(self, until: float, ready: Callable[[], object]) -> None:
         """Let go of the lock until the time `until`, or until there is what `ready` looks for: now, and whenever
         notified."""
+        ...
+
+    def released(self, call: Callable[[], _T]) -> _T:
+        """Call that without the lock, and give what it returns."""
         ...
 
     def notify(self) -> None:
@@ -57,16 +66,8 @@ class RealMonitor:
     # interrupted by another.
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self._bells: list[threading.Lock] = []  # of those who wait: held until they are to look again
-
-    def __enter__(self) -> bool:
-        return self._lock.__enter__()
-
-    def __exit__(self, *exc: object) -> None:
-        # Ctrl-C can come while `wait` takes the lock back, which is then not held, and is what is to be seen.
-        with suppress(RuntimeError):
-            self._lock.release()
 
     def wait(self, until: float, ready: Callable[[], object]) -> None:
         bell = threading.Lock()
@@ -74,13 +75,24 @@ class RealMonitor:
         self._bells.append(bell)  # from now on nothing is missed; so now is the time to look
         try:
             while not ready() and (left := until - monotonic()) > 0:
-                self._lock.release()
-                try:
-                    bell.acquire(timeout=min(left, threading.TIMEOUT_MAX))
-                finally:
-                    self._lock.acquire()
+                self.released(partial(bell.acquire, timeout=min(left, threading.TIMEOUT_MAX)))
         finally:
             self._bells.remove(bell)
+
+    def released(self, call: Callable[[], _T]) -> _T:
+        try:
+            try:
+                self.lock.release()
+                return call()
+            finally:
+                self._take_back()
+        except BaseException:  # an interrupt, perhaps of taking it back
+            self._take_back()
+            raise
+
+    def _take_back(self) -> None:
+        if not self.lock._is_owned():  # type: ignore[attr-defined]
+            self.lock.acquire()
 
     def notify(self) -> None:
         for bell in tuple(self._bells):

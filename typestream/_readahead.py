@@ -82,8 +82,9 @@ class Pump:
     def _ask(self) -> None:
         if self._thread is None:
             context = thread_context()
-            self._thread = self._clock.thread(lambda: context.run(self._run))
-            self._thread.start()
+            thread = self._clock.thread(lambda: context.run(self._run))
+            thread.start()
+            self._thread = thread  # only now: who is interrupted before that closes the source itself
         self.monitor.notify()
 
     def _run(self) -> None:
@@ -95,7 +96,7 @@ class Pump:
             self._finish()
 
     def _allowed(self) -> bool:
-        with self.monitor:
+        with self.monitor.lock:
             self.monitor.wait(inf, self._due)
             return not self._closing
 
@@ -112,7 +113,7 @@ class Pump:
 
     def _keep(self, read: Read) -> bool:
         """Hand over what was read; whether there may be more."""
-        with self.monitor:
+        with self.monitor.lock:
             self._buffer.append(read)
             self._wanted = False
             self.monitor.notify()
@@ -121,7 +122,7 @@ class Pump:
         return read.kind == "item"
 
     def _finish(self) -> None:
-        with self.monitor:
+        with self.monitor.lock:
             self.finished = True
             self.monitor.notify()
         if self.notify is not None:
@@ -129,14 +130,14 @@ class Pump:
 
     def stop(self) -> None:
         """Read no more: wakes the source, and does not wait."""
-        with self.monitor:
+        with self.monitor.lock:
             self._closing = True
             self.monitor.notify()
-        if self._thread is not None:
-            self._interrupt()
-        else:
+        if self._thread is None:
             self._source.close()
             self.finished = True
+            return
+        self._interrupt()
 
     def _interrupt(self) -> None:
         self._source.interrupt()

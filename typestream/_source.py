@@ -165,13 +165,13 @@ class SyncSource(_Source):
         """Release everything that was opened, and what was given."""
         if self._closed:
             return
-        self._closed = True
         closers = self._closers or [_closer(self._given, "close")]
         for close in reversed(closers):
             try:
                 close()
             except Exception:
                 pass  # a source that fails to close has nothing more to say
+        self._closed = True  # else it was interrupted, and is called again
 
 
 class AsyncSource(_Source):

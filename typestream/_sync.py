@@ -61,16 +61,20 @@ class TokenStream(StreamBase, Iterator[str]):
 
     def __next__(self) -> str:
         try:
-            for piece in self._texts:
-                return piece
+            try:
+                for piece in self._texts:
+                    return piece
+            except ValueError:
+                pass  # another thread is in there, which _advance() has a word for
+            text: str | None = self._at_once("text")
+            if text is not None:
+                return text
+            while (event := self._advance()) is not None:
+                if type(event) is TextDelta and event.index == 0:
+                    return event.text
         except BaseException as exc:
-            self._broken_off(exc)
-        text: str | None = self._at_once("text")
-        if text is not None:
-            return text
-        while (event := self._advance()) is not None:
-            if type(event) is TextDelta and event.index == 0:
-                return event.text
+            self._abandon(exc)
+            raise
         raise StopIteration
 
     def _at_once(self, kind: str) -> Any:
@@ -87,20 +91,15 @@ class TokenStream(StreamBase, Iterator[str]):
         try:
             for said in flow:
                 return said
-        except BaseException as exc:
-            self._broken_off(exc)
-        if self._read:  # nobody else may read before it is taken in
-            try:
-                self._got(*self._read.pop())
-            finally:
-                self._reading.release()
+        except ValueError:
+            pass
         return None
 
-    def _broken_off(self, exc: BaseException) -> None:
-        """What a short way raised."""
-        if not isinstance(exc, ValueError):  # another thread is in there, which _advance() has a word for
-            self._abandon()
-            raise exc
+    def _abandon(self, exc: BaseException) -> None:
+        """What reading raised. Unless that is how the stream ended, or nothing was read, something may be lost."""
+        if type(exc) is not StreamBusy:
+            self._core.close(self._clock.now())
+            self._release()
 
     def __aiter__(self) -> AsyncIterator[str]:
         return self.as_async()
@@ -130,20 +129,30 @@ class TokenStream(StreamBase, Iterator[str]):
         return self.result
 
     def _advance(self) -> Event | None:
-        if not self._reading.acquire(timeout=PATIENCE if self._leaving else 0):
-            busy = StreamBusy("Another thread is reading this stream; use tee() to read it twice.")
-            busy.result = self.result
-            raise busy
+        held = False
         try:
+            held = self._reading.acquire(timeout=PATIENCE if self._leaving else 0)
+            if not held and not self._released:
+                busy = StreamBusy("Another thread is reading this stream; use tee() to read it twice.")
+                busy.result = self.result
+                raise busy
             return self._step()
+        except BaseException as exc:
+            self._abandon(exc)
+            raise
         finally:
-            self._reading.release()
+            if held:
+                self._reading.release()
+            if self._leaving:  # perhaps a signal's handler, which could not wait for us
+                self._leave(0.0)
 
     def _step(self) -> Event | None:
         core, clock = self._core, self._clock.now
         self._started = True
         self._flows.clear()
         self._texts = ()
+        if self._read:
+            self._got(*self._read.pop())
         while True:
             now = clock()
             if self._commands:
@@ -152,7 +161,7 @@ class TokenStream(StreamBase, Iterator[str]):
                 self._wait(Wait(now, True))  # it came before now, and is shown accordingly
             action = core.poll(now)
             if action is NEED_INPUT and self._pump is None and not core.read_ahead:
-                self._pull()
+                self._got(*_read(self._source))
             elif type(action) is Wait:
                 self._wait(action)
             elif action is DONE:
@@ -169,23 +178,11 @@ class TokenStream(StreamBase, Iterator[str]):
     # -- waiting
 
     def _wait(self, action: Wait) -> None:
-        try:
-            if not action.input:
-                with self._monitor:
-                    self._monitor.wait(action.until, self._commands.__len__)
-            else:
-                self._take(action.until)
-        except BaseException:
-            self._abandon()
-            raise
-
-    def _pull(self) -> None:
-        try:
-            read = _read(self._source)
-        except BaseException:
-            self._abandon()
-            raise
-        self._got(*read)
+        if action.input:
+            self._take(action.until)
+            return
+        with self._monitor.lock:
+            self._monitor.wait(action.until, self._commands.__len__)
 
     def _got(self, kind: str, value: Any) -> None:
         now = self._clock.now()
@@ -196,16 +193,11 @@ class TokenStream(StreamBase, Iterator[str]):
         else:
             self._absorb(kind, value, now)
 
-    def _abandon(self) -> None:
-        """An interrupt: what was just being read may be lost."""
-        self._core.close(self._clock.now())
-        self._release()
-
     def _take(self, until: float) -> None:
         if self._pump is None:
             self._pump = Pump(self._source, self._monitor, self._clock)
         pump = self._pump
-        with self._monitor:
+        with self._monitor.lock:
             pump.ahead = self._core.read_ahead or self._source.wire  # what comes by wire is on its way anyway
             taken = pump.take()
             if not taken:
@@ -215,7 +207,7 @@ class TokenStream(StreamBase, Iterator[str]):
             self._absorb(*read)
 
     def _wake(self) -> None:
-        with self._monitor:
+        with self._monitor.lock:
             self._monitor.notify()
 
     def _interrupt(self) -> None:
@@ -277,11 +269,11 @@ class TokenStream(StreamBase, Iterator[str]):
     def _release(self) -> None:
         if self._released:
             return
-        self._released = True
         if self._pump is not None:
             self._pump.close(PATIENCE)
         else:
             self._source.close()
+        self._released = True
         self._reconsider()
 
     def __enter__(self) -> Self:
@@ -312,12 +304,17 @@ class _Events(Iterator[Event]):
         self._stream = stream
 
     def __next__(self) -> Event:
-        event: Event | None = self._stream._at_once("event")
-        if event is None:
-            event = self._stream._advance()
-        if event is None:
-            raise StopIteration
-        return event
+        stream = self._stream
+        try:
+            event: Event | None = stream._at_once("event")
+            if event is None:
+                event = stream._advance()
+            if event is not None:
+                return event
+        except BaseException as exc:
+            stream._abandon(exc)
+            raise
+        raise StopIteration
 
 
 def _read(source: "Readable") -> tuple[str, Any]:
@@ -339,26 +336,25 @@ def _flow(
     read: list[tuple[str, Any]],
 ) -> Iterator[Any]:
     """What `take` makes of each item, the short way: nothing is waited for but the source. Ends when there is anything
-    else to be done; what was read and not taken in then is left in `read`, with the lock held.
+    else to be done; what was read and not taken in then is left in `read`, and comes before anything else.
 
     It knows nothing of the stream, which would otherwise live until the garbage collector breaks the circle."""
     next_item = getattr(source, "advance", None) or source.read
     while not commands and not ready and reading.acquire(False):
         try:
-            item = next_item()
-        except StopIteration:
-            read.append(("end", None))
-            return
-        except Exception as exc:
-            read.append(("error", exc))
-            return
-        except BaseException:
-            reading.release()
-            raise
-        if commands:
-            read.append(("item", item))
-            return
-        try:
+            if read:
+                return
+            try:
+                item = next_item()
+            except StopIteration:
+                read.append(("end", None))
+                return
+            except Exception as exc:
+                read.append(("error", exc))
+                return
+            if commands:
+                read.append(("item", item))
+                return
             said = take(item, clock())
         finally:
             reading.release()

@@ -191,7 +191,7 @@ class _SyncHub(_Hub):
 
     def read(self, number: int, reader: Any) -> Event:
         reader = reader or threading.get_ident()
-        with self._monitor:
+        with self._monitor.lock:
             buffer = self.own(number, reader)
             while not buffer:
                 if self._fetching:
@@ -220,25 +220,25 @@ class _SyncHub(_Hub):
         return set(sys._current_frames())
 
     def _fetch(self) -> None:
-        """Read the next event for all, without the monitor, which the caller holds."""
-        self._fetching = True
-        event: Event | None = None
-        self._monitor.__exit__(None, None, None)
+        """Read the next event for all, meanwhile without the lock, which the caller holds."""
         try:
-            event = self.stream._advance()
-        except Exception as exc:
-            raise (self.end(StopIteration()) if self.stream._core.ended else exc) from exc.__cause__
-        finally:
-            self._monitor.__enter__()
-            self._fetching = False
+            self._fetching = True
+            event: Event | None = self._monitor.released(self.stream._advance)
             if event is not None:
                 self.give(event)
+        except Exception as exc:
+            raise (self.end(StopIteration()) if self.stream._core.ended else exc) from exc.__cause__
+        except BaseException as exc:
+            self.stream._abandon(exc)  # not everybody may have got what was read
+            raise
+        finally:
+            self._fetching = False
             self._monitor.notify()
         if event is None:
             raise StopIteration
 
     def leave(self, number: int) -> None:
-        with self._monitor:
+        with self._monitor.lock:
             if self.buffers.pop(number, None) is None:
                 return
             last = not self.buffers

@@ -50,7 +50,7 @@ class VirtualClock:
 
     def sleep_until(self, time: float) -> None:
         """Wait until then, which takes no time."""
-        with self._monitor:
+        with self._monitor.lock:
             self._wait(time, lambda: False)
 
     def monitor(self) -> Monitor:
@@ -64,12 +64,12 @@ class VirtualClock:
             try:
                 run()
             finally:
-                with self._monitor:
+                with self._monitor.lock:
                     self._threads -= 1
                     self._advance()
                     self._notify()
 
-        with self._monitor:
+        with self._monitor.lock:
             self._threads += 1
         return threading.Thread(target=counted, name="typestream", daemon=True)
 
@@ -136,13 +136,9 @@ class VirtualClock:
 
 class _VirtualMonitor:
     def __init__(self, clock: VirtualClock) -> None:
+        self.lock = clock._monitor.lock
+        self.released = clock._monitor.released
         self._clock = clock
-
-    def __enter__(self) -> bool:
-        return self._clock._monitor.__enter__()
-
-    def __exit__(self, *exc: object) -> None:
-        self._clock._monitor.__exit__(*exc)
 
     def wait(self, until: float, ready: Callable[[], object]) -> None:
         self._clock._wait(until, ready)
@@ -175,7 +171,7 @@ class Script(_Scripted[_T], Iterator[_T]):
         start = self._start = clock.now() if self._start is None else self._start
         for time, item in self._items:
             monitor = clock.monitor()
-            with monitor:
+            with monitor.lock:
                 monitor.wait(start + time, lambda: self.closed)
             if self.closed:
                 break
@@ -185,7 +181,7 @@ class Script(_Scripted[_T], Iterator[_T]):
     def interrupt(self) -> None:
         """Wake a read that another thread is blocked in: it ends the source."""
         monitor = CLOCK[-1].monitor()
-        with monitor:
+        with monitor.lock:
             self.closed = True
             monitor.notify()
 

@@ -178,14 +178,15 @@ def test_an_interrupt_while_a_wait_takes_its_lock_back_is_an_interrupt(monkeypat
 
     class Interrupted:
         def acquire(self) -> None:
+            monkeypatch.undo()
             raise KeyboardInterrupt
 
         def __getattr__(self, name: str) -> Any:
             return getattr(lock, name)
 
-    lock = monitor._lock
-    with pytest.raises(KeyboardInterrupt), monitor:
-        monkeypatch.setattr(monitor, "_lock", Interrupted())
+    lock = monitor.lock
+    with pytest.raises(KeyboardInterrupt), lock:
+        monkeypatch.setattr(monitor, "lock", Interrupted())
         monitor.wait(time.monotonic() + 0.001, lambda: False)
 
 

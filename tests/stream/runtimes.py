@@ -108,6 +108,7 @@ class _SyncKit(Kit):
     def __init__(self, clock: VirtualClock) -> None:
         super().__init__(False, clock.now)
         self.clock = clock
+        self.over = False
         self.threads: list[Any] = []
 
     async def sleep(self, seconds: float) -> None:
@@ -117,7 +118,11 @@ class _SyncKit(Kit):
         until = self.now() + seconds
 
         def run() -> None:
-            self.clock.sleep_until(until)
+            monitor = self.clock.monitor()
+            with monitor.lock:
+                monitor.wait(until, lambda: self.over)
+            if self.now() < until:
+                return
             result = call()
             if hasattr(result, "send"):
                 finish(result)
@@ -125,6 +130,16 @@ class _SyncKit(Kit):
         thread = self.clock.thread(run)
         self.threads.append(thread)
         thread.start()
+
+    def end(self) -> None:
+        """What was to happen later does not."""
+        monitor = self.clock.monitor()
+        with monitor.lock:
+            self.over = True
+            monitor.notify()
+        for thread in self.threads:
+            thread.join(5)
+            assert not thread.is_alive()
 
 
 class _AsyncKit(Kit):
@@ -163,10 +178,10 @@ def play(runtime: str, scenario: Callable[[Any], Awaitable[_T]]) -> _T:
     if runtime == "sync":
         with VirtualClock() as clock:
             kit = _SyncKit(clock)
-            result = finish(scenario(kit))
-            for thread in kit.threads:
-                thread.join(5)
-            return result
+            try:
+                return finish(scenario(kit))
+            finally:
+                kit.end()
 
     async def main() -> Any:
         import anyio
