@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Generator, Iterator
+from contextlib import suppress
 from functools import partial
 from inspect import iscoroutine
 from math import inf
@@ -77,12 +78,13 @@ class Watch:
 
     def around(self, make: Callable[[], Any]) -> Any:
         watcher = threading.Thread(target=self._watch, name="typestream-call", daemon=True)
-        watcher.start()
         try:
+            watcher.start()
             return make()
         finally:
             self._done.set()
-            watcher.join()
+            with suppress(RuntimeError):  # who was about to start it was interrupted
+                watcher.join()
 
     def _watch(self) -> None:
         start = time.monotonic()

@@ -140,18 +140,21 @@ class SyncSource(_Source):
             return iter(self._body.chunks)
         if not hasattr(given, "__iter__") and hasattr(given, "__enter__"):
             self._call = Watch()
-            entered = self._call.around(given.__enter__)
-            self._closers.append(lambda: given.__exit__(None, None, None))
-            return self._open(entered)
+            return self._open(self._call.around(lambda: self._entered(given)))
         self._closers.append(_closer(given, "close"))
         self._iterated = given
         return iter(given)
+
+    def _entered(self, given: Any) -> Any:
+        entered = given.__enter__()
+        self._closers.append(lambda: given.__exit__(None, None, None))
+        return entered
 
     def interrupt(self) -> None:
         """Wake a read that another thread is blocked in, where the source is a connection, an SDK's object over one, or
         has an `interrupt` of its own."""
         self._interrupted = True
-        wake = getattr(self._given, "interrupt", None)
+        wake = getattr(self._given if self.opened is None else self.opened, "interrupt", None)
         if self._body is not None:
             self._body.shutdown()
         elif callable(wake):
