@@ -8,11 +8,11 @@ to raise. What has been decoded before a failure is delivered before it.
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from math import inf
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
+from typestream._decoding import Decoding, Require
 from typestream._failures import failure
 from typestream._stall import Stall, Timeout
-from typestream.decode import JoinSurrogates, choose
 from typestream.decode._base import Decoded, Decoder
 from typestream.decode._surrogates import mended
 from typestream.errors import (
@@ -20,9 +20,6 @@ from typestream.errors import (
     StreamClosed,
     StreamConnectionError,
     StreamError,
-    StreamProtocolError,
-    StreamServerError,
-    StreamTruncated,
     UnsupportedSource,
 )
 from typestream.events import Event, Other, ReasoningDelta, RefusalDelta, Start, TextDelta, ToolCallDelta
@@ -33,9 +30,8 @@ from typestream.pacing._schedule import Order, Run, Schedule
 from typestream.result import Result
 from typestream.transforms import Chain, Transform
 
-__all__ = ("DONE", "NEED_INPUT", "Action", "Core", "Done", "Require", "Tap", "Wait", "progress")
+__all__ = ("DONE", "NEED_INPUT", "Action", "Core", "Done", "Tap", "Wait", "progress")
 
-Require: TypeAlias = Literal["terminal", "finish_reason"] | None
 Tap: TypeAlias = Callable[[Event | Exception | None, float], None]
 
 GRACE: Final = 0.1
@@ -83,13 +79,9 @@ class Core:
         self.ended = False
         self._tap: Tap | None = None
         self._transform: Transform | None = None
-        self._require = require
-        self._decoder: Decoder | None = None
-        self._brief: Callable[[Any, Any], str | Decoded]  # the decoder's, where it has one, or its `decode`
-        self._wire = False
-        self._empty_text = False
+        self._require: Require = require
+        self._decoding = Decoding()
         self._plain = True  # no tap, no transform, no pace: what is decoded is ready
-        self._surrogates = JoinSurrogates()
         self.ready: deque[Event] = deque()  # decoded, to be delivered at once
         self._schedule: Schedule | RecordedSchedule | None = None
         self.read_ahead = False
@@ -104,9 +96,7 @@ class Core:
     def use(self, decoder: Decoder, *, wire: bool = False) -> None:
         """The decoder is known beforehand; `wire` says that the source is a connection, which after the answer's end
         marker is read on for a moment only."""
-        self._decoder = decoder
-        self._brief = getattr(decoder, "brief", decoder.decode)
-        self._wire = wire
+        self._decoding.use(decoder, wire)
 
     def feed(self, item: Any, now: float) -> None:
         """The source gave an item."""
@@ -115,32 +105,35 @@ class Core:
         if self._source_ended:
             return
         try:
-            decoded = self._decode(item) if self._decoder is None else self._decoder.decode(item, item)
-        except Exception as exc:
-            self._not_decoded(item, exc, now)
+            decoded = self._decoding.feed(item)
+        except UnsupportedSource as exc:
+            self._close_input(exc, now)
         else:
             self._decoded(decoded, now)
 
     def _decoded(self, decoded: Decoded, now: float) -> None:
+        decoding = self._decoding
         if decoded:
-            self._take(self._surrogates.feed(decoded), now)
-        decoder = self._decoder
-        if decoder is None or self._source_ended:
+            self._take(decoding.join(decoded), now)
+        if self._source_ended or not decoding.whole:
             return
-        if decoder.completion != "incomplete":
-            if decoder.ended and not self._wire:
+        ended = decoding.decoder.ended  # type: ignore[union-attr]
+        if not decoding.wire:
+            if ended:
                 self.end(now)
-            elif self._wire:
-                self._stall.grace, self._stall.armed = GRACE, True
-                self._late = 0 if decoded and not decoder.ended else self._late + 1
-                if self._late > (LATE if decoder.ended else LATE_BYTES):
-                    self.end(now)
+            return
+        self._stall.grace, self._stall.armed = GRACE, True
+        self._late = 0 if decoded and not ended else self._late + 1
+        if self._late > (LATE if ended else LATE_BYTES):
+            self.end(now)
 
     def _not_decoded(self, item: Any, exc: Exception, now: float) -> None:
-        if isinstance(exc, UnsupportedSource):
-            self._close_input(exc, now)
+        try:
+            decoded = self._decoding.failed(item, exc)
+        except UnsupportedSource as unsupported:
+            self._close_input(unsupported, now)
         else:
-            self._decoded(_undecodable(item, exc), now)
+            self._decoded(decoded, now)
 
     # -- the short way: what needs nothing done to it is delivered as it comes
 
@@ -154,15 +147,14 @@ class Core:
             and not self._source_ended
             and self._paused_at is None
             and not self._stall.armed
-            and self._surrogates.idle
-            and self._decoder is not None
+            and self._decoding.idle
         )
 
     def text(self, item: Any, now: float) -> str | None:
         """The text of an item that is a piece of the answer and nothing else, delivered by this, mostly without an
         event made of it. None for anything else, which is fed; then look at `direct` again."""
         try:
-            said = self._brief(item, item)
+            said = self._decoding.brief(item, item)
         except Exception as exc:
             self._not_decoded(item, exc, now)
             return None
@@ -176,7 +168,7 @@ class Core:
     def event(self, item: Any, now: float) -> TextDelta | None:
         """The same, as an event."""
         try:
-            decoded = self._decoder.decode(item, item)  # type: ignore[union-attr]
+            decoded = self._decoding.decoder.decode(item, item)  # type: ignore[union-attr]
         except Exception as exc:
             self._not_decoded(item, exc, now)
             return None
@@ -184,7 +176,8 @@ class Core:
 
     def _at_once(self, decoded: Decoded, now: float) -> TextDelta | None:
         event = decoded[0] if len(decoded) == 1 else None
-        goes_on = self._decoder is not None and self._decoder.completion == "incomplete"
+        decoder = self._decoding.decoder
+        goes_on = decoder is not None and decoder.completion == "incomplete"
         if type(event) is TextDelta and goes_on and (event.text.isascii() or mended(event.text)):
             self.result.add(event)
             self.result.timing.passed(len(event.text), now)
@@ -198,16 +191,11 @@ class Core:
             self._stall.heard(now)
         if self._source_ended:
             return
-        if self._decoder is not None:
-            try:
-                decoded = self._decoder.end()
-            except Exception as exc:
-                decoded = _undecodable(b"", exc)
-            self._take(self._surrogates.feed(decoded), now)
+        self._take(self._decoding.end(), now)
         if self._source_ended:  # a transform or an error in what was held back ended it
             return
-        self._take(self._surrogates.flush(), now)
-        self._close_input(self._verdict(), now)
+        self.result.completion, error = self._decoding.verdict(self._require)
+        self._close_input(error, now)
 
     def fail(self, exc: BaseException, now: float) -> None:
         """The source raised."""
@@ -215,52 +203,18 @@ class Core:
             self._stall.heard(now)
         if self._source_ended:
             return
-        error = exc if isinstance(exc, UnsupportedSource) else failure(exc, wire=self._wire)
-        whole = self._decoder is not None and self._decoder.completion != "incomplete"
-        if whole and isinstance(error, (StreamConnectionError, StallTimeout)):
+        error = exc if isinstance(exc, UnsupportedSource) else failure(exc, wire=self._decoding.wire)
+        if self._decoding.whole and isinstance(error, (StreamConnectionError, StallTimeout)):
             self.end(now)  # the answer was there before the connection broke
         else:
             self._break_off(error, now)
 
     def _break_off(self, error: StreamError | UnsupportedSource, now: float) -> None:
-        """The source failed. What its decoder still holds was said and counts; half a character does not."""
-        if self._decoder is not None:
-            try:
-                held = self._decoder.end()
-            except Exception:
-                held = []
-            for event in held:
-                if isinstance(event, StreamServerError) and event.status is not None:
-                    error, event.__cause__ = event, error  # no stream but an error page: that is what went wrong
-            self._take(self._surrogates.feed([event for event in held if not isinstance(event, StreamError)]), now)
+        """The source failed; what its decoder still holds was said."""
+        held, error = self._decoding.break_off(error)
+        self._take(held, now)
         if not self._source_ended:
             self._close_input(error, now)
-
-    def _decode(self, item: Any) -> Decoded:
-        if self._decoder is None:
-            decoder = choose(item)
-            if decoder is None:
-                self._empty_text = self._empty_text or isinstance(item, (str, bytes))
-                return []
-            self.use(decoder)
-        return self._decoder.decode(item, item)  # type: ignore[union-attr]
-
-    def _verdict(self) -> StreamError | None:
-        decoder = self._decoder
-        completion = decoder.completion if decoder is not None else "incomplete"
-        if decoder is None and self._empty_text:
-            completion = "complete"
-        self.result.completion = completion
-        if self._require is None or completion == "complete":
-            return None
-        if completion == "unconfirmed":
-            if self._require != "finish_reason":
-                return None
-            return StreamTruncated("The source ended without a finish reason.")
-        if decoder is None:
-            return StreamTruncated("The source ended before it had said anything.")
-        detail = getattr(decoder, "detail", None) or "no marker said that it is whole."
-        return StreamTruncated(f"The source ended before the answer did: {detail[0].lower()}{detail[1:]}")
 
     # -- decode → transform → pace
 
@@ -528,14 +482,3 @@ def progress(event: Event) -> int | None:
     if isinstance(event, Other):
         return None if event.kind in _EMPTY else 0
     return 0
-
-
-def _undecodable(item: Any, exc: Exception) -> Decoded:
-    if isinstance(exc, StreamError):
-        return [exc]
-    excerpt = item if isinstance(item, bytes) else repr(item)[:200].encode("utf-8", "replace")
-    error = StreamProtocolError(
-        f"An item of the source cannot be decoded ({type(exc).__name__}: {exc}).", excerpt=excerpt
-    )
-    error.__cause__ = exc
-    return [error]

@@ -8,7 +8,8 @@ from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias, overload
 
 from typestream._calls import call
-from typestream._core import Core, Require
+from typestream._core import Core
+from typestream._decoding import Require
 from typestream._source import AsyncSource, SyncSource
 from typestream._stall import Timeout
 from typestream._sync import TokenStream
