@@ -57,38 +57,42 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
         return self
 
     async def __anext__(self) -> str:
-        text: str | None = None
-        waker = self._waker
-        run, alarm = waker.run, waker.alarm
-        # while a run is shown nothing else is looked at: with a thousand streams at once it is the memory that costs
-        if run is not None and alarm is not None and not self._busy:
-            due = run.times[run.shown]
-            self._busy = alarm.waiting = True
-            try:
-                late = not run.over and await alarm.wait(due - waker.offset)
-            except BaseException:
-                self._rest()
-                raise
-            if late and not run.over:
-                now = waker.now()
-                if now < due:
-                    now = due
-                text = run.take(now)
-                if run.shown == len(run.times):
-                    text += self._core.more(now)
-                    self._plan()
+        try:
+            text: str | None = None
+            waker = self._waker
+            run, alarm = waker.run, waker.alarm
+            # while a run is shown nothing else is looked at: with a thousand streams it is the memory that costs
+            if run is not None and alarm is not None and not self._busy:
+                due = run.times[run.shown]
+                self._busy = alarm.waiting = True
+                try:
+                    late = not run.over and await alarm.wait(due - waker.offset)
+                except BaseException:
+                    self._rest()
+                    raise
+                if late and not run.over:
+                    now = waker.now()
+                    if now < due:
+                        now = due
+                    text = run.take(now)
+                    if run.shown == len(run.times):
+                        text += self._core.more(now)
+                        self._plan()
+                    self._busy = False
+                    return text
+                waker.run = None
                 self._busy = False
+            elif self._is_direct():
+                text = await self._at_once(self._core.text)
+            if text is not None:
                 return text
-            waker.run = None
-            self._busy = False
-        elif self._is_direct():
-            text = await self._at_once(self._core.text)
-        if text is not None:
-            return text
-        while (event := await self._advance()) is not None:
-            if type(event) is TextDelta and event.index == 0:
-                self._plan()
-                return event.text
+            while (event := await self._advance()) is not None:
+                if type(event) is TextDelta and event.index == 0:
+                    self._plan()
+                    return event.text
+        except (KeyboardInterrupt, SystemExit):
+            await self._interrupted()
+            raise
         raise StopAsyncIteration
 
     def __iter__(self) -> NoReturn:
@@ -193,6 +197,11 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
         now = self._now()
         self._obey(now)
         self._absorb(kind, value, now)
+
+    async def _interrupted(self) -> None:
+        """A signal's handler raised something, anywhere: what was just read may be lost."""
+        self._rest()
+        await self._abandon()
 
     async def _abandon(self) -> None:
         """Cancelled in the middle of a read: its source cannot be read on."""
@@ -300,12 +309,12 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
     async def _release(self) -> None:
         if self._released:
             return
-        self._released = True
         with _aio.shield():
             if self._pump is not None:
                 await self._pump.aclose()
             else:
                 await self._source.aclose()
+        self._released = True
         self._reconsider()
 
     async def __aenter__(self) -> Self:
@@ -341,9 +350,13 @@ class _Events(AsyncIterator[Event]):
 
     async def __anext__(self) -> Event:
         stream = self._stream
-        event: Event | None = await stream._at_once(stream._core.event) if stream._is_direct() else None
-        if event is None:
-            event = await stream._advance()
-        if event is None:
-            raise StopAsyncIteration
-        return event
+        try:
+            event: Event | None = await stream._at_once(stream._core.event) if stream._is_direct() else None
+            if event is None:
+                event = await stream._advance()
+            if event is not None:
+                return event
+        except (KeyboardInterrupt, SystemExit):
+            await stream._interrupted()
+            raise
+        raise StopAsyncIteration

@@ -226,13 +226,17 @@ class AsyncSource(_Source):
         """Release everything that was opened, and what was given."""
         if self._closed:
             return
-        self._closed = True
-        if self.wire:
-            from typestream import _aio
+        try:
+            self._closed = True
+            if self.wire:
+                from typestream import _aio
 
-            await _aio.complete(self._close)
-        else:
-            await self._close()  # in the reader's own task: a generator may hold a cancel scope open
+                await _aio.complete(self._close)
+            else:
+                await self._close()  # in the reader's own task: a generator may hold a cancel scope open
+        except (KeyboardInterrupt, SystemExit):
+            self._closed = False
+            raise
 
     async def _close(self) -> None:
         cancelled: BaseException | None = None

@@ -103,12 +103,21 @@ class Awaited:
         self.source.closed = True
 
 
+SAFE = (
+    "if held:",
+    "self._reading.release()",
+    "self._done.set()",
+    'if hasattr(closing, "__await__"):',  # not safe, but closed again all the same; and the coroutine warns
+    "await closing",
+)
+
+
 def is_safe(frame):
     """Whether nothing can come before that line: Python looks for signals at calls and in loops alone, so never between
     the last line in a `with` and what that does then, which counts as the line of the `with`, nor after a call in
     a `try` before the first call in its `finally`."""
     line = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
-    return line.startswith(("with ", "if held:", "self._reading.release()", "self._done.set()"))
+    return line.startswith(("with ", *SAFE))
 
 
 class Lines:
@@ -274,3 +283,52 @@ def dropped(at):
 def test_a_stream_dropped_by_the_thread_that_reads_it_ends_that(request):
     for at in some(dropped(None), request):
         dropped(at)
+
+
+# -- Ctrl-C where trio runs: it comes as anywhere else; asyncio cancels the main task instead
+
+
+AWAITED = {shape: SHAPES[shape] for shape in ("plain", "events", "timeout", "paced", "attempts")}
+
+
+def interrupted_in_trio(shape, at):
+    """The same as `interrupted`, awaited."""
+    pytest.importorskip("trio")
+
+    def interrupt():
+        sys.settrace(None)
+        raise KeyboardInterrupt
+
+    source = Source(WORDS, ends=True)
+    lines = Lines(at, interrupt)
+
+    async def main():
+        stream = AWAITED[shape](Awaited(source))
+        text = ""
+        async with stream:
+            sys.settrace(lines)
+            try:
+                async for _ in stream.events() if shape == "events" else stream:
+                    pass
+                text = stream.result.text
+            except KeyboardInterrupt:
+                try:
+                    async for _ in stream:
+                        pass
+                except StreamClosed:
+                    assert "".join(WORDS).startswith(stream.result.text), at
+                else:
+                    text = stream.result.text
+            finally:
+                sys.settrace(None)
+            assert text in ("", "".join(WORDS)), at
+
+    anyio.run(main, backend="trio")
+    assert source.closed, at
+    return lines.ran
+
+
+@pytest.mark.parametrize("shape", AWAITED)
+def test_what_an_interrupt_has_lost_is_no_whole_answer_in_trio(shape, request):
+    for at in some(interrupted_in_trio(shape, None), request):
+        interrupted_in_trio(shape, at)
