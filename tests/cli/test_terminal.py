@@ -12,10 +12,11 @@ pty = pytest.importorskip("pty", reason="needs pseudo-terminals")
 
 
 MARK = "[the answer broke off]"
-# the terminal is made the one whose Ctrl-C reaches the process
+# the terminal is made the one whose Ctrl-C reaches the process, even if a shell has put the tests in the background
 SHIM = """
-import fcntl, sys, termios
+import fcntl, signal, sys, termios
 fcntl.ioctl(1, termios.TIOCSCTTY, 0)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from typestream.cli import main
 sys.exit(main())
 """
