@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from math import inf
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from typestream._decoding import Decoding, Require
+from typestream._decoding import Decoding, Require, undecodable
 from typestream._failures import failure
 from typestream._stall import Stall, Timeout
 from typestream.decode._base import Decoded, Decoder
@@ -106,8 +106,8 @@ class Core:
             return
         try:
             decoded = self._decoding.feed(item)
-        except UnsupportedSource as exc:
-            self._close_input(exc, now)
+        except Exception as exc:
+            self._not_decoded(item, exc, now)
         else:
             self._decoded(decoded, now)
 
@@ -128,12 +128,10 @@ class Core:
             self.end(now)
 
     def _not_decoded(self, item: Any, exc: Exception, now: float) -> None:
-        try:
-            decoded = self._decoding.failed(item, exc)
-        except UnsupportedSource as unsupported:
-            self._close_input(unsupported, now)
+        if isinstance(exc, UnsupportedSource):
+            self._close_input(exc, now)
         else:
-            self._decoded(decoded, now)
+            self._decoded([undecodable(item, exc)], now)
 
     # -- the short way: what needs nothing done to it is delivered as it comes
 

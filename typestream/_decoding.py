@@ -1,7 +1,7 @@
 """What a source gives, decoded: by which decoder, to its end, and whether it was the whole answer. No clock.
 
-Rules: whatever a decoder raises becomes an error among its events, and nothing after it counts; half a character is
-held back until its other half comes, or the end.
+Rules: what a decoder raises is `undecodable`, an error among its events, and nothing after it counts; half a character
+is held back until its other half comes, or the end.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from typestream.decode import JoinSurrogates, choose
 from typestream.decode._base import Completion, Decoded, Decoder
 from typestream.errors import StreamError, StreamProtocolError, StreamServerError, StreamTruncated, UnsupportedSource
 
-__all__ = ("Decoding", "Require")
+__all__ = ("Decoding", "Require", "undecodable")
 
 Require: TypeAlias = Literal["terminal", "finish_reason"] | None
 
@@ -49,12 +49,10 @@ class Decoding:
         return self.decoder is not None and self.decoder.completion != "incomplete"
 
     def feed(self, item: Any) -> Decoded:
-        """The events of an item, to be joined. Raises UnsupportedSource where nothing decodes it."""
-        try:
-            decoder = self._choose(item) if self.decoder is None else self.decoder
-            return [] if decoder is None else decoder.decode(item, item)
-        except Exception as exc:
-            return self.failed(item, exc)
+        """The events of an item, to be joined. Raises UnsupportedSource where nothing decodes it, and what the decoder
+        raises."""
+        decoder = self._choose(item) if self.decoder is None else self.decoder
+        return [] if decoder is None else decoder.decode(item, item)
 
     def _choose(self, item: Any) -> Decoder | None:
         decoder = choose(item)
@@ -63,12 +61,6 @@ class Decoding:
         else:
             self.use(decoder, self.wire)
         return decoder
-
-    def failed(self, item: Any, exc: Exception) -> Decoded:
-        """The events of an item that could not be decoded: an error. Raises UnsupportedSource, if that is why."""
-        if isinstance(exc, UnsupportedSource):
-            raise exc
-        return [_undecodable(item, exc)]
 
     def join(self, decoded: Decoded) -> Decoded:
         """The same events, without halves of characters."""
@@ -95,7 +87,7 @@ class Decoding:
         try:
             return self.decoder.end()
         except Exception as exc:
-            return [_undecodable(b"", exc)]
+            return [undecodable(b"", exc)]
 
     def verdict(self, require: Require) -> tuple[Completion, StreamTruncated | None]:
         """How complete the answer is now that its source has ended, and the error where that is less than required."""
@@ -118,7 +110,8 @@ class Decoding:
         return StreamTruncated(f"The source ended before the answer did: {detail[0].lower()}{detail[1:]}")
 
 
-def _undecodable(item: Any, exc: Exception) -> StreamError:
+def undecodable(item: Any, exc: Exception) -> StreamError:
+    """The error of an item at which its decoder raised `exc`."""
     if isinstance(exc, StreamError):
         return exc
     excerpt = item if isinstance(item, bytes) else repr(item)[:200].encode("utf-8", "replace")

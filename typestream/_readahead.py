@@ -133,11 +133,11 @@ class Pump:
         with self.monitor.lock:
             self._closing = True
             self.monitor.notify()
-        if self._thread is None:
+        if self._thread is not None:
+            self._interrupt()
+        else:
             self._source.close()
             self.finished = True
-            return
-        self._interrupt()
 
     def _interrupt(self) -> None:
         self._source.interrupt()

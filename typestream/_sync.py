@@ -92,7 +92,7 @@ class TokenStream(StreamBase, Iterator[str]):
             for said in flow:
                 return said
         except ValueError:
-            pass
+            pass  # as in __next__
         return None
 
     def _abandon(self, exc: BaseException) -> None:
@@ -273,6 +273,7 @@ class TokenStream(StreamBase, Iterator[str]):
             self._pump.close(PATIENCE)
         else:
             self._source.close()
+        self._read.append(("end", None))  # for whoever is on the short way
         self._released = True
         self._reconsider()
 

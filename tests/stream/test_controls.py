@@ -133,6 +133,26 @@ def test_no_event_after_stop_whatever_waits(runtime):
 
 
 @each_runtime
+@pytest.mark.parametrize("shape", ["pieces", "events"])
+def test_nothing_after_stop_or_close_of_what_is_in_memory_and_not_paced(runtime, shape):
+    async def scenario(kit):
+        streams = [typestream.stream(["a", "b", "c", "d"]) for _ in range(2)]
+        stopped, closed = [stream.as_async() for stream in streams] if kit.asynchronous else streams
+        read = kit.next if shape == "pieces" else kit.event
+        for stream in (stopped, closed):
+            await read(stream)
+            await read(stream)
+        stopped.stop()
+        await kit.close(closed)
+        with pytest.raises(StreamClosed):
+            await read(closed)
+        return await read(stopped), stopped.result.text, closed.result.text
+
+    read_by_then = "ab" if shape == "pieces" else "a"  # the first event is the start
+    assert play(runtime, scenario) == (None, read_by_then, read_by_then)
+
+
+@each_runtime
 def test_no_event_after_close(runtime):
     async def scenario(kit):
         source = kit.script([(0, "ab"), (1, "c")])

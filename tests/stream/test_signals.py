@@ -148,9 +148,9 @@ class Lines:
             sys.settrace(None)
 
 
-def read(stream, shape):
-    items = stream.events() if shape == "events" else stream
-    return "".join(item if isinstance(item, str) else getattr(item, "text", "") for item in items)
+def read(stream, shape, got):
+    for item in stream.events() if shape == "events" else stream:
+        got.append(item if isinstance(item, str) else getattr(item, "text", ""))
 
 
 def some(count, request):
@@ -179,7 +179,7 @@ def controlled(shape, control, at):
 
     def reading():
         try:
-            lines.run(lambda: read(stream, shape))
+            lines.run(lambda: read(stream, shape, []))
         except StreamClosed:
             ended.append("closed")
         else:
@@ -224,19 +224,18 @@ def interrupted(shape, at):
     source = Source(WORDS, ends=True)
     stream = SHAPES[shape](source)
     lines = Lines(at, interrupt)
-    text = ""
+    got = []
     with stream:
         try:
-            text = lines.run(lambda: read(stream, shape))
-        except KeyboardInterrupt:
-            pieces = []
             try:
-                pieces += stream
-            except StreamClosed:
-                assert "".join(WORDS).startswith(stream.result.text), at
-            else:
-                text = stream.result.text  # it came before anything was read
-        assert text in ("", "".join(WORDS)), at
+                lines.run(lambda: read(stream, shape, got))
+            except KeyboardInterrupt:
+                read(stream, shape, got)
+        except StreamClosed:
+            assert "".join(WORDS).startswith(stream.result.text), at
+            assert stream.result.text.startswith("".join(got)), at
+        else:
+            assert "".join(got) == stream.result.text == "".join(WORDS), at
     assert eventually(lambda: source.closed and not threads()), at
     return lines.ran
 
@@ -304,24 +303,26 @@ def interrupted_in_trio(shape, at):
 
     async def main():
         stream = AWAITED[shape](Awaited(source))
-        text = ""
+        got = []
+
+        async def read():
+            async for item in stream.events() if shape == "events" else stream:
+                got.append(item if isinstance(item, str) else getattr(item, "text", ""))
+
         async with stream:
             sys.settrace(lines)
             try:
-                async for _ in stream.events() if shape == "events" else stream:
-                    pass
-                text = stream.result.text
-            except KeyboardInterrupt:
                 try:
-                    async for _ in stream:
-                        pass
-                except StreamClosed:
-                    assert "".join(WORDS).startswith(stream.result.text), at
-                else:
-                    text = stream.result.text
+                    await read()
+                except KeyboardInterrupt:
+                    await read()
+            except StreamClosed:
+                assert "".join(WORDS).startswith(stream.result.text), at
+                assert stream.result.text.startswith("".join(got)), at
+            else:
+                assert "".join(got) == stream.result.text == "".join(WORDS), at
             finally:
                 sys.settrace(None)
-            assert text in ("", "".join(WORDS)), at
 
     anyio.run(main, backend="trio")
     assert source.closed, at
