@@ -310,19 +310,19 @@ def interrupted_in_trio(shape, at):
                 got.append(item if isinstance(item, str) else getattr(item, "text", ""))
 
         async with stream:
-            sys.settrace(lines)
             try:
+                sys.settrace(lines)
                 try:
                     await read()
                 except KeyboardInterrupt:
                     await read()
+                finally:
+                    sys.settrace(None)
             except StreamClosed:
                 assert "".join(WORDS).startswith(stream.result.text), at
                 assert stream.result.text.startswith("".join(got)), at
             else:
                 assert "".join(got) == stream.result.text == "".join(WORDS), at
-            finally:
-                sys.settrace(None)
 
     anyio.run(main, backend="trio")
     assert source.closed, at
