@@ -15,7 +15,7 @@ from typestream._readahead import LIMIT, Read
 
 if TYPE_CHECKING:
     from typestream._timers import Alarm
-    from typestream.pacing._schedule import Run
+    from typestream.pacing._run import Run
 
 __all__ = (
     "Event",

@@ -26,7 +26,8 @@ from typestream.events import Event, Other, ReasoningDelta, RefusalDelta, Start,
 from typestream.pacing._policies import Instant
 from typestream.pacing._policy import Pacing
 from typestream.pacing._recorded import AsRecorded, RecordedSchedule
-from typestream.pacing._schedule import Order, Run, Schedule
+from typestream.pacing._run import Run
+from typestream.pacing._schedule import Order, Schedule
 from typestream.result import Result
 from typestream.transforms import Chain, Transform
 
@@ -430,7 +431,7 @@ class Core:
     def resume(self, now: float) -> None:
         """Go on where `pause` held."""
         if self._paused_at is not None and self._schedule is not None:
-            self._schedule.shift(now - self._paused_at)
+            self._schedule.resume(now - self._paused_at, now)
         self._paused_at = None
 
     def stop(self, now: float) -> None:

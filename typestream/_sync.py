@@ -157,7 +157,7 @@ class TokenStream(StreamBase, Iterator[str]):
             now = clock()
             if self._commands:
                 self._obey(now)
-            if self._pump is not None and self._pump.filled and core.has_room:
+            if self._has_read():
                 self._wait(Wait(now, True))  # it came before now, and is shown accordingly
             action = core.poll(now)
             if action is NEED_INPUT and self._pump is None and not core.read_ahead:
@@ -182,7 +182,11 @@ class TokenStream(StreamBase, Iterator[str]):
             self._take(action.until)
             return
         with self._monitor.lock:
-            self._monitor.wait(action.until, self._commands.__len__)
+            self._monitor.wait(action.until, lambda: self._commands or self._has_read())
+
+    def _has_read(self) -> bool:
+        """Whether something was read ahead that may be taken in."""
+        return self._pump is not None and self._pump.filled and self._core.has_room
 
     def _got(self, kind: str, value: Any) -> None:
         now = self._clock.now()

@@ -25,7 +25,7 @@ from typestream.timing import Timing
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletion
 
-    from typestream.pacing._schedule import Run
+    from typestream.pacing._run import Run
 
 __all__ = ("Choice", "Result", "ToolCall")
 

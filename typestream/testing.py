@@ -198,7 +198,8 @@ class AsyncScript(_Scripted[_T], AsyncIterator[_T]):
 
         start = self._start = anyio.current_time() if self._start is None else self._start
         for time, item in self._items:
-            await anyio.sleep_until(start + time)
+            if anyio.current_time() < start + time:  # what comes at one time comes together
+                await anyio.sleep_until(start + time)
             return self._give(item)
         raise StopAsyncIteration
 

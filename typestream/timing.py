@@ -7,7 +7,7 @@ from operator import mul
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from typestream.pacing._schedule import Run
+    from typestream.pacing._run import Run
     from typestream.result import Result
 
 __all__ = ("Timing",)

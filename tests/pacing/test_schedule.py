@@ -158,7 +158,7 @@ def test_skip_shows_everything_at_once_and_what_follows_as_it_comes() -> None:
 def test_a_pause_delays_what_was_due() -> None:
     schedule = fed(Steady(10), TextDelta("abcd"))
     schedule.poll(10.0)
-    schedule.shift(5.0)
+    schedule.resume(5.0, 15.0)
     assert schedule.poll(15.0) == pytest.approx(15.1)
 
 
@@ -215,7 +215,7 @@ def test_a_pause_keeps_a_pace_by_chance_as_it_was() -> None:
         schedule.end(0.0)
         times = [at for at, _ in drain(schedule, 0.0, until=0.35)]
         if pause:
-            schedule.shift(pause)
+            schedule.resume(pause, 0.3 + pause)
         return times + [at - pause for at, _ in drain(schedule, 0.3 + pause)]
 
     assert shown(5.0) == pytest.approx(shown(0.0))

@@ -1,6 +1,7 @@
 """`Smooth`: its contract on any arrivals, and the gates of the benchmark on generated traces."""
 
 from functools import cache
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -11,7 +12,7 @@ from tests.benchmarks._planner import planned
 from tests.benchmarks._traces import arrivals, recorded, shared, trace
 from tests.benchmarks.pacing import GATES, LAGS, TAIL, dominated, failures, run, share
 from typestream.events import Finish, TextDelta, Usage
-from typestream.pacing import Pause, Schedule, Smooth, Steady
+from typestream.pacing import Moment, Pause, Schedule, Smooth, Steady
 from typestream.pacing._schedule import TICK
 from typestream.pacing._simulate import simulate
 
@@ -195,7 +196,7 @@ def test_after_a_pause_what_piled_up_is_spread_over_the_budget_again() -> None:
     schedule.poll(0.0)
     for i in range(100):
         schedule.feed(TextDelta("x" * 10), 0.1 + i / 20)  # paused from 0.05 to 6
-    schedule.shift(5.95)
+    schedule.resume(5.95, 6.0)
     shown: list[tuple[float, int]] = []
     now = 6.0
     while (event := schedule.poll(now)) is not None and now < 8:
@@ -231,7 +232,7 @@ def test_memory_is_bounded_while_a_source_never_ends() -> None:
         while isinstance(schedule.poll(now), TextDelta):
             pass
     assert schedule.waiting <= 4 * 100 * 0.4 + 8
-    assert len(schedule._pace._due._corners) <= 50  # type: ignore[attr-defined]
+    assert len(schedule._dues._pace._due._corners) <= 50  # type: ignore[attr-defined]
 
 
 def test_other_events_keep_their_place() -> None:
@@ -275,3 +276,16 @@ def test_a_policy_is_a_value() -> None:
     assert hash(Smooth()) == hash(Smooth())
     assert repr(Smooth()) == "Smooth(max_lag=0.4, tail=0.3, per='grapheme')"
     assert Smooth(0.2) != Smooth(0.4)
+
+
+def test_to_have_been_asked_before_something_arrived_changes_nothing() -> None:
+    def delay(asked_before: bool) -> float:
+        pace = Smooth(0.4).start()
+        pace.arrived(3, 0.0)
+        pace.arrived(20, 0.19)
+        if asked_before:
+            pace.delay("x", Moment("x", 1, 0.377, 0.377, [0.0] * 2 + [0.19] * 20, False, Random(1)))
+        pace.arrived(1, 0.384)
+        return pace.delay("x", Moment("x", 1, 0.377, 0.384, [0.0] * 2 + [0.19] * 20 + [0.384], False, Random(1)))
+
+    assert delay(True) == delay(False) == pytest.approx(0.008)

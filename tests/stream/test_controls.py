@@ -8,7 +8,7 @@ import pytest
 import typestream
 from tests.stream.runtimes import each_runtime, play
 from typestream import StreamClosed, pacing
-from typestream.pacing._schedule import HOLD_LEAST
+from typestream.pacing._schedule import HOLD_LEAST, TICK
 
 WORD = [(0.0, "abcdef")]
 TENTH = pacing.Steady(10)
@@ -42,6 +42,26 @@ def test_a_pause_delays_everything_after_it(runtime):
         return await kit.read(stream)
 
     assert play(runtime, scenario) == [(0.0, "a"), (0.1, "b"), (1.2, "c"), (1.3, "d"), (1.4, "e"), (1.5, "f")]
+
+
+@each_runtime
+def test_what_comes_in_a_pause_is_read_meanwhile_and_shown_evenly_after_it(runtime):
+    """More than a thread would have read ahead by itself, so that nothing is held back in one runtime alone."""
+
+    async def scenario(kit):
+        stream = kit.open([(i * 0.05, "ten chars ") for i in range(200)]).paced(pacing.Smooth(0.8))
+        kit.at(1.0, stream.pause)
+        kit.at(6.0, stream.resume)
+        return await kit.read(stream)
+
+    trace = play(runtime, scenario)
+    after = [(at, len(text)) for at, text in trace if at >= 6.0]
+    assert [at for at, _ in trace if 1.0 < at < 6.0] == []
+    assert max(units for _, units in after) <= 16
+    came = [i * 0.05 for i in range(200) for _ in range(10)]
+    shown = [at for at, text in trace for _ in text]
+    for arrived, at in zip(came, shown, strict=True):
+        assert at <= max(arrived, 6.0 if arrived > 0.2 else 0.0) + 0.8 + TICK
 
 
 @each_runtime

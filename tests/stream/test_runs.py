@@ -13,7 +13,8 @@ from tests.stream.runtimes import RUNTIMES, each_loop, each_runtime, play
 from tests.stream.test_traces import merged
 from typestream import pacing
 from typestream.pacing import Moment, Pacing, Schedule, Steady
-from typestream.pacing._schedule import AHEAD, Run
+from typestream.pacing._run import Run
+from typestream.pacing._schedule import AHEAD
 
 LONG = "A text that is long enough to be shown in more than one run, whatever the length of a run may be. " * 2
 
@@ -25,6 +26,8 @@ PACES = [
     pacing.Typist(937, seed=3),
     Steady(20) + pacing.Pause(),
 ]
+ADAPTIVE = [pacing.Smooth(), pacing.Smooth(0.9, tail=0.05), pacing.Smooth(0.25, per="word")]
+ALL = [*PACES, *ADAPTIVE, pacing.Typist(600, seed=1, catch_up=True)]
 
 
 def chunk(*choices):
@@ -83,7 +86,7 @@ async def follow(kit, items, policy, order, plan):
     return merged(seen), looks, stream.result
 
 
-@given(scripts, st.sampled_from(PACES), st.sampled_from(["barrier", "flush"]), st.lists(steps, max_size=30))
+@given(scripts, st.sampled_from(ALL), st.sampled_from(["barrier", "flush"]), st.lists(steps, max_size=30))
 @settings(deadline=None, max_examples=60)
 def test_a_reader_sees_the_same_everywhere_whatever_happens_in_between(items, policy, order, plan):
     expected, *others = (play(runtime, lambda kit: follow(kit, items, policy, order, plan)) for runtime in RUNTIMES)
@@ -94,9 +97,6 @@ def test_a_reader_sees_the_same_everywhere_whatever_happens_in_between(items, po
             [value for look in expected[1] for value in look], abs=1e-5
         )
         assert result == expected[2]
-
-
-ADAPTIVE = [pacing.Smooth(), pacing.Smooth(0.9, tail=0.05), pacing.Smooth(0.25, per="word")]
 
 
 @given(scripts, st.sampled_from(PACES + ADAPTIVE), st.lists(steps, max_size=30), st.integers(0, 70))

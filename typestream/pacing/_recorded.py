@@ -2,7 +2,6 @@
 
 from collections import deque
 from dataclasses import dataclass, field
-from math import inf
 from typing import Any
 
 from typestream.events import Event
@@ -41,8 +40,6 @@ def recorded_at(event: Event) -> float | None:
 class RecordedSchedule:
     """The same methods as `Schedule`, with each event due when it came; see there."""
 
-    rest = -inf  # always to be asked
-
     def __init__(self, policy: AsRecorded) -> None:
         self._speed = policy.speed
         self._queue: deque[tuple[float | None, Event]] = deque()
@@ -66,8 +63,8 @@ class RecordedSchedule:
         """Everything is due at once from now on."""
         self._skipping = True
 
-    def shift(self, seconds: float) -> None:
-        """So long was the stream paused."""
+    def resume(self, seconds: float, now: float) -> None:
+        """So long was the stream paused, until now."""
         if self._start is not None:
             self._start += seconds
 

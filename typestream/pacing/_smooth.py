@@ -31,7 +31,7 @@ FASTEST = 1e4
 # Chosen by random search over generated traces of several kinds and many seeds; `python -m tests.benchmarks.pacing`
 # shows what they give. None is critical: a fifth more or less moves the figures by a few hundredths at most.
 FIRST_GAP = 0.5  # seconds from the first burst to the second, while nothing is known
-ONE_BURST = 0.006  # seconds; closer arrivals are one burst
+ONE_BURST = 0.0065  # seconds; closer arrivals are one burst; whole milliseconds are common, and never just that
 WINDOW_GAPS, WINDOW_LEAST, WINDOW_MOST = 13.0, 0.7, 10.0  # memory of the rate: so many gaps, seconds, seconds
 REMEMBERED = 30  # gaps, for their mean and spread
 STALL_GAPS, STALL, FIRST_STALL = 8.0, 0.2, 1.0  # a longer silence is a stall, and says nothing about the rate: seconds
@@ -107,6 +107,7 @@ class _SmoothPace(Planning):
             more = done - len(rates)
             self._squares += sum(rates[:done]) + (more * rates[-1] if more > 0 and rates else 0.0)
             self._shown = shown
+            self._due.forget()
         rates.clear()
         squares = self._squares
         self._due.begin(now, shown)
@@ -115,7 +116,7 @@ class _SmoothPace(Planning):
             rate = self._wanted(waiting - at, now, squares)
             floor = self._due.rate(now, shown + at)
             if not at:
-                self._due.forget()
+                self._due.note()
             if rate < floor:
                 rate = floor
             if rate < SLOWEST:
@@ -158,13 +159,14 @@ class _Deadlines:
     `max_lag`.
     """
 
-    __slots__ = ("_at", "_corners", "_new", "total")
+    __slots__ = ("_at", "_corners", "_new", "_passed", "total")
 
     def __init__(self) -> None:
         self.total = 0
         self._corners: deque[tuple[float, int]] = deque()
         self._new: list[tuple[float, int]] = []  # since `begin`
         self._at = 0  # the corner that mattered when the rate was last asked for
+        self._passed = 0  # so many will never matter again once what was noted has happened
 
     def add(self, pieces: int, by: float) -> None:
         """So many more pieces; all pieces so far are due by then."""
@@ -198,11 +200,16 @@ class _Deadlines:
             corners.pop()
         corners.append((by, total))
 
+    def note(self) -> None:
+        """Once what `rate` was asked about last has happened, the corners before the one that mattered never will
+        again. It need not happen, if something arrives before."""
+        self._passed = self._at
+
     def forget(self) -> None:
-        """What `rate` was asked about last has happened: the corners before the one that mattered never will again."""
-        for _ in range(self._at):
+        """What was noted last has happened."""
+        for _ in range(self._passed):
             self._corners.popleft()
-        self._at = 0
+        self._passed = 0
 
     def rate(self, at: float, shown: int) -> float:
         """The least rate that meets every deadline, pieces a second, with so many shown at that time; never fewer
