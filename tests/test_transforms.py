@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+import typestream
 from typestream.events import (
     Citation,
     Event,
@@ -484,3 +485,16 @@ def test_your_own_in_a_few_lines() -> None:
     assert out == [TextDelta("A"), TextDelta("A"), Usage(1), Usage(1), TextDelta("!")]
     with pytest.raises(TypeError, match="int has not"):
         Chain(3)  # type: ignore[arg-type]
+
+
+def test_a_transform_that_gives_no_events_is_told_so():
+    class Shout:
+        def feed(self, event):
+            return [str(event).upper()]
+
+        def flush(self):
+            return []
+
+    with pytest.raises(typestream.SourceError, match="A transform gives events, not str") as caught:
+        typestream.stream(["a"]).through(Shout).collect()
+    assert isinstance(caught.value.__cause__, TypeError)

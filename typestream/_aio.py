@@ -4,9 +4,10 @@ asyncio and trio alike, through anyio."""
 import sys
 from collections import deque
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
+from math import inf
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import anyio
 import anyio.lowlevel
@@ -39,6 +40,9 @@ checkpoint = anyio.lowlevel.checkpoint
 run = anyio.run
 sleep = anyio.sleep
 
+PATIENCE: Final = 1.0
+"""Seconds that closing may take."""
+
 _tasks: set[Any] = set()  # a loop alone does not keep its tasks alive
 
 
@@ -48,9 +52,9 @@ class _Readable(Protocol):
     async def aclose(self) -> None: ...
 
 
-def shield(patience: float = 1.0) -> AbstractContextManager[anyio.CancelScope]:
-    """A scope that no cancellation from outside reaches, for at most so many seconds."""
-    return anyio.move_on_after(patience, shield=True)
+def shield() -> AbstractContextManager[anyio.CancelScope]:
+    """A scope that no cancellation from outside reaches, for at most `PATIENCE` seconds."""
+    return anyio.move_on_after(PATIENCE, shield=True)
 
 
 def _in_trio() -> Any:
@@ -69,12 +73,14 @@ def tasks() -> set[Any]:
 
 
 def spawn(call: Callable[[], Any]) -> Any:
-    """A task of its own for a coroutine function that raises nothing."""
+    """A task of its own for a coroutine function that raises nothing; None where there is no `Task` of asyncio."""
     trio = _in_trio()
     if trio is not None:
         import contextvars
 
-        return trio.lowlevel.spawn_system_task(call, context=contextvars.copy_context())
+        with suppress(RuntimeError):  # the run is ending, and nothing begins any more
+            trio.lowlevel.spawn_system_task(call, context=contextvars.copy_context())
+        return None
     import asyncio
 
     made = asyncio.get_running_loop().create_task(call())
@@ -166,6 +172,9 @@ class Waker:
         try:
             if ready():
                 return False
+            if until == inf:
+                await event.wait()
+                return False
             with self.deadline(until) as scope:
                 await event.wait()
             return scope.cancelled_caught
@@ -203,37 +212,128 @@ class Waker:
             pass  # the loop is gone, and with it whoever waited
 
 
+class _AsyncioTask:
+    """A task that may be cancelled once, and then go on to close what it has open. What holds scopes of anyio open is
+    not to find another one around: they can only be left in the order in which they were entered."""
+
+    def __init__(self, run: Callable[[], Awaitable[None]]) -> None:
+        self._cancelled = False
+        self._woken: Any = None
+        self._task = spawn(run)
+
+    async def wait(self) -> None:
+        """Until `wake` is called."""
+        self._woken = self._task.get_loop().create_future()
+        await self._woken
+
+    def wake(self) -> None:
+        if self._woken is not None and not self._woken.done():
+            self._woken.set_result(None)
+
+    def cancel(self) -> None:
+        self._cancelled = True
+        self._task.cancel()
+
+    def ends(self, exc: BaseException) -> bool:
+        """Whether that is what cancelling it has raised."""
+        return self._cancelled
+
+    async def close(self, call: Callable[[], Awaitable[None]]) -> None:
+        """Call that, for at most `PATIENCE` seconds."""
+        timer = self._task.get_loop().call_later(PATIENCE, self._task.cancel)
+        try:
+            await call()
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException:
+            pass  # a source that fails to close has nothing more to say
+        finally:
+            timer.cancel()
+
+
+class _TrioTask:
+    """The same; where a scope was left open, closing is not shielded from the cancellation."""
+
+    def __init__(self, run: Callable[[], Awaitable[None]]) -> None:
+        import trio
+
+        self._run = run
+        self._trio = trio
+        self._scope = trio.CancelScope()
+        self._innermost: Any = None
+        self._woken: Any = None
+        spawn(self._scoped)
+
+    async def wait(self) -> None:
+        self._woken = self._trio.Event()
+        await self._woken.wait()
+
+    def wake(self) -> None:
+        if self._woken is not None:
+            self._woken.set()
+
+    async def _scoped(self) -> None:
+        try:
+            with self._scope:
+                self._innermost = self._status()
+                await self._run()
+        except BaseException:
+            pass  # handed over already; a system task that raises ends the program
+
+    def _status(self) -> Any:
+        return getattr(self._trio.lowlevel.current_task(), "_cancel_status", None)
+
+    def cancel(self) -> None:
+        self._scope.cancel()
+
+    def ends(self, exc: BaseException) -> bool:
+        return self._scope.cancel_called or isinstance(exc, self._trio.Cancelled)
+
+    async def close(self, call: Callable[[], Awaitable[None]]) -> None:
+        if self._status() is self._innermost:
+            with shield():
+                await call()
+        else:
+            self._scope.deadline = self._trio.current_time() + PATIENCE
+            await call()
+
+
 class Pump:
-    """Reads a source in a task of its own, some items ahead; what was read is handed over in order, with the time at
-    which it came, and its end or error last. The task alone reads and closes the source.
+    """Reads a source in a task of its own, on demand or some items ahead; what was read is handed over in order, with
+    the time at which it came, and its end or error last. The task alone opens, reads and closes the source, which may
+    so hold a cancel scope open from one item to the next: no other is opened around it.
 
     Args:
         source: what to read.
         now: tells when.
         notify: called whenever something was read.
         limit: how many items ahead at most.
+
+    Attributes:
+        ahead: whether to read on without being asked.
+        buffer: what was read and not taken.
     """
 
     def __init__(
         self, source: _Readable, now: Callable[[], float], notify: Callable[[], None], limit: int = LIMIT
     ) -> None:
+        self.ahead = False
         self.buffer: deque[Read] = deque()
         self._source = source
         self._now = now
         self._notify = notify
         self._limit = limit
-        self._tell()
-        self._scope = anyio.CancelScope()
-        self._room = anyio.Event()
+        self._wanted = self._reading = self._closing = False
         self._done = anyio.Event()
-        spawn(self._run)
+        self._task = _TrioTask(self._run) if _in_trio() is not None else _AsyncioTask(self._run)
 
     def take(self) -> list[Read]:
-        """What was read by now."""
+        """What was read by now; asks for more where there is nothing."""
         self._tell()
         taken = list(self.buffer)
         self.buffer.clear()
-        self._room.set()
+        self._wanted = not taken
+        self._task.wake()
         return taken
 
     def _tell(self) -> None:
@@ -243,29 +343,46 @@ class Pump:
 
     async def _run(self) -> None:
         try:
-            with self._scope:
-                while self._keep(await read(self._source, self._now)):
-                    while len(self.buffer) >= self._limit:
-                        self._room = anyio.Event()
-                        await self._room.wait()
-        except BaseException as exc:  # the source cancelled itself, or the loop is ending
-            self._keep(Read("error", exc, self._now()))
-            raise
+            while await self._allowed() and self._keep(await self._read()):
+                pass
         finally:
-            with shield():
-                await self._source.aclose()
-            self._done.set()
+            try:
+                await self._task.close(self._source.aclose)
+            finally:
+                self._done.set()
+
+    async def _allowed(self) -> bool:
+        while not (self._closing or self._wanted or (self.ahead and len(self.buffer) < self._limit)):
+            await self._task.wait()
+        return not self._closing
+
+    async def _read(self) -> Read:
+        self._reading = True
+        try:
+            return await read(self._source, self._now)
+        except BaseException as exc:  # it is raised where the stream is read
+            if self._task.ends(exc):
+                self._keep(Read("error", exc, self._now()))
+                raise
+            return Read("error", exc, self._now())
+        finally:
+            self._reading = False
 
     def _keep(self, read: Read) -> bool:
+        self._wanted = False
         self.buffer.append(read)
         self._notify()
         return read.kind == "item"
 
     def cancel(self) -> None:
         """Stop reading."""
-        self._scope.cancel()
+        self._closing = True
+        if self._reading:
+            self._task.cancel()
+        else:
+            self._task.wake()
 
     async def aclose(self) -> None:
         """Stop reading and wait for the task."""
-        self._scope.cancel()
+        self.cancel()
         await self._done.wait()

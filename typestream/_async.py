@@ -1,7 +1,8 @@
 """The async driver, for asyncio and trio: asks the core what to do, and does it: delivers, waits, reads.
 
-Rules: no cancel scope is open while an event is delivered; a wait that is cancelled loses nothing, a read that is
-cancelled ends the stream, since its source cannot be read on.
+Rules: no cancel scope is open while an event is delivered; a source that is somebody else's code is opened, read and
+closed by one task, which has nothing open around it; a wait that is cancelled loses nothing, a read that is cancelled
+ends the stream, since its source cannot be read on.
 """
 
 import warnings
@@ -46,7 +47,7 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
         self._before = before  # the clock of the stream that this one goes on with
         self._pump: _aio.Pump | None = None
         self._waker = _aio.Waker()
-        self._reading: _aio.Scope | None = None
+        self._scope: _aio.Scope | None = None
         self._idle: _aio.Event | None = None
         self._floor = -inf
         self._busy = False
@@ -87,7 +88,7 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
             if text is not None:
                 return text
             while (event := await self._advance()) is not None:
-                if type(event) is TextDelta and event.index == 0:
+                if type(event) is TextDelta and event.index == 0 and event.text:
                     self._plan()
                     return event.text
         except (KeyboardInterrupt, SystemExit):
@@ -138,7 +139,7 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
                 if self._commands:
                     self._obey(now)
                 if self._pump is not None and self._pump.buffer and core.has_room:
-                    self._absorb_all(self._pump)  # it came before now, and is shown accordingly
+                    self._absorb_all(self._pump.take())  # it came before now, and is shown accordingly
                 action = core.poll(now)
                 if type(action) is Wait:
                     if await self._wait(action.until, action.input):
@@ -158,7 +159,8 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
         meanwhile is."""
         waker = self._waker
         waker.run = None
-        if waker.alarm is not None and (self._pump is not None or not self._core.read_ahead):
+        read = not self._core.read_ahead or (self._pump is not None and self._pump.ahead)
+        if waker.alarm is not None and read:
             waker.run = self._core.run()
             if self._commands:  # looked at now: who commands from now on finds the run
                 waker.run = None
@@ -176,7 +178,7 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
 
     async def _at_once(self, take: Callable[[Any, float], Any]) -> Any:
         """The next text or event the short way; None where there is more to be done."""
-        self._busy, self._reading = True, None
+        self._busy, self._scope = True, None
         try:
             try:
                 item = await self._source.read()
@@ -222,48 +224,72 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
     def _wait(self, until: float, readable: bool) -> Awaitable[bool]:
         if not readable:
             return self._waker.wait(until, self._commands.__len__)
-        if self._core.read_ahead or self._pump is not None:
+        if self._core.read_ahead or self._pump is not None or getattr(self._source, "apart", False):
             return self._take(until)
         return self._pull(until)
 
     async def _pull(self, until: float) -> bool:
         read: Read | None = None
         try:
-            with self._waker.deadline(until) as self._reading:
+            with self._waker.deadline(until) as scope:
+                self._scope = scope
                 read = await _aio.read(self._source, self._now)
         except BaseException:
             await self._abandon()
             raise
-        stopped = bool(self._commands)
-        self._obey(self._now())
-        if read is not None and (read.kind == "item" or not self._reading.cancel_called):
+        finally:
+            self._scope = None
+        if read is not None and (read.kind == "item" or not scope.cancel_called):
+            self._obey(self._now())
             self._absorb(*read)
-            return False
-        return not stopped  # given up: what a source says to being cancelled is not its end
+        else:  # what a source says to being cancelled is not its end, and it cannot be read on
+            self._core.give_up(self._now())
+        return False
 
     async def _take(self, until: float) -> bool:
         if self._pump is None:
             self._pump = _aio.Pump(self._source, self._waker.now, self._waker.wake_here)
         pump = self._pump
-        late = await self._waker.wait(until, lambda: pump.buffer or self._commands)
-        self._absorb_all(pump)
+        pump.ahead = self._core.read_ahead
+        late = False
+        if not (taken := pump.take()):
+            try:
+                late = await self._waker.wait(until, lambda: pump.buffer or self._commands)
+            except BaseException:
+                if not pump.ahead:
+                    await self._abandon()  # as any other read that is cancelled
+                raise
+            taken = pump.take()
+        self._absorb_all(taken)
         return late
 
-    def _absorb_all(self, pump: _aio.Pump) -> None:
-        for read in pump.take():
+    def _absorb_all(self, taken: list[Read]) -> None:
+        for read in taken:
+            if isinstance(read.value, (KeyboardInterrupt, SystemExit)):
+                raise read.value  # it came while the source was read, but is no error of the source
             self._absorb(*read)
 
     def _wake(self) -> None:
         self._waker.wake()
+        if self._scope is not None:
+            self._waker.soon(self._reconsider_read)
+
+    def _reconsider_read(self) -> None:
+        """Carry out commands while a read is under way, that may be over by that, or be waited for longer."""
+        if self._scope is not None:
+            now = self._now()
+            self._obey(now)
+            self._scope.deadline = self._core.patience(now) - self._waker.offset
+            if self._core.ended:
+                self._scope.cancel()
 
     def _interrupt(self) -> None:
-        if self._busy:
-            self._waker.soon(self._cancel_read)
+        if self._busy and self._scope is None:
+            self._waker.soon(self._wake_read)
 
-    def _cancel_read(self) -> None:
-        if self._reading is not None:
-            self._reading.cancel()
-        elif (wake := getattr(self._source, "wake", None)) is not None:
+    def _wake_read(self) -> None:
+        wake = getattr(self._source, "wake", None)
+        if wake is not None and self._pump is None:
             wake()
 
     # -- the other shapes

@@ -162,7 +162,7 @@ class Core:
             self.result.timing.passed(len(said), now)
             return said
         event = self._at_once(said, now)  # type: ignore[arg-type]
-        return event.text if event is not None and event.index == 0 else None
+        return event.text if event is not None and event.index == 0 and event.text else None
 
     def event(self, item: Any, now: float) -> TextDelta | None:
         """The same, as an event."""
@@ -230,7 +230,7 @@ class Core:
         size = progress(event)
         if size is not None:
             if self._stall.armed:
-                self._stall.progress()
+                self._stall.progress(size)
             if size:
                 self.result.timing.arrived(size, now)
         try:
@@ -246,6 +246,8 @@ class Core:
             self._queue(event, now)
             return
         for changed in transform.feed(event):
+            if not isinstance(changed, Event):
+                raise TypeError(f"A transform gives events, not {type(changed).__name__}.")
             self._queue(changed, now)
         if transform.ended:
             self.result.completion = "complete"
@@ -351,11 +353,21 @@ class Core:
             return NEED_INPUT
         if now < until:
             return Wait(until, True)
+        self.give_up(now)
+        return self.poll(now)
+
+    def patience(self, now: float) -> float:
+        """While the source is waited for: until when."""
+        return inf if self._paused_at is not None or not self._stall.armed else self._stall.waiting(now)
+
+    def give_up(self, now: float) -> None:
+        """The source was waited for as long as `poll` or `patience` said; it is not read any more."""
+        if self._source_ended:
+            return
         if self._stall.grace is not None:
             self.end(now)  # whole already: what was still open is nobody's concern
         else:
             self._break_off(self._stall.timeout(), now)
-        return self.poll(now)
 
     def _finish(self) -> Done:
         self.ended = True

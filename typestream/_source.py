@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from typestream._calls import Awaited, Watch
 from typestream.decode import Decoder
 from typestream.errors import StreamClosed, StreamServerError
-from typestream.sources.http import Body, async_body, shutdown, sync_body
+from typestream.sources.http import Body, async_body, is_response, shutdown, sync_body
 
 if TYPE_CHECKING:
     from typestream._bridge import Threaded
@@ -50,7 +50,8 @@ class Readable(Protocol):
 
 class AsyncReadable(Protocol):
     """What the async driver reads; the same, to be awaited. Where it has a callable `wake`, that ends a `read` that
-    waits; elsewhere only cancelling it does."""
+    waits; elsewhere only cancelling it does. Where it has a true `apart`, it is opened, read and closed by one task of
+    its own: what is somebody else's code may hold a cancel scope open from one item to the next."""
 
     name: str
     memory: bool
@@ -185,6 +186,7 @@ class AsyncSource(_Source):
         self.wake: Callable[[], None] | None = None
         self._iterator: AsyncIterator[Any] | None = None
         self._blocking: Threaded | None = None  # an awaitable may give something that blocks
+        self.apart = not self.memory and _is_foreign(given, self._objects)
 
     async def read(self) -> Any:
         """The next item; raises StopAsyncIteration at the end."""
@@ -233,7 +235,7 @@ class AsyncSource(_Source):
 
                 await _aio.complete(self._close)
             else:
-                await self._close()  # in the reader's own task: a generator may hold a cancel scope open
+                await self._close()  # in the task that has read it: a generator may hold a cancel scope open
         except (KeyboardInterrupt, SystemExit):
             self._closed = False
             raise
@@ -251,6 +253,13 @@ class AsyncSource(_Source):
                 cancelled = exc  # the rest has to be closed all the same
         if cancelled is not None:
             raise cancelled
+
+
+def _is_foreign(given: Any, objects: bool) -> bool:
+    if hasattr(given, "__await__") and not hasattr(given, "__aiter__"):
+        return False
+    asynchronous = hasattr(given, "__aiter__") or hasattr(given, "__aenter__")
+    return asynchronous and (objects or not is_response(given))
 
 
 async def _exhaust(chunks: AsyncIterator[Any]) -> None:

@@ -110,9 +110,11 @@ class Stall:
         if self.grace is not None:
             self._graced += spent
 
-    def progress(self) -> None:
-        """And it was worth it."""
+    def progress(self, characters: int) -> None:
+        """And it was worth it; the answer goes on where it brought any."""
         self._waited = 0.0
+        if characters:
+            self._graced = 0.0
         self._first_seen = True
         self._alive = False
 

@@ -70,7 +70,7 @@ class TokenStream(StreamBase, Iterator[str]):
             if text is not None:
                 return text
             while (event := self._advance()) is not None:
-                if type(event) is TextDelta and event.index == 0:
+                if type(event) is TextDelta and event.index == 0 and event.text:
                     return event.text
         except BaseException as exc:
             self._abandon(exc)
@@ -269,6 +269,10 @@ class TokenStream(StreamBase, Iterator[str]):
         where it is not."""
         self._do(lambda core, now: core.close(now))
         self._leave(PATIENCE)
+
+    def _retire(self, why: str) -> None:
+        super()._retire(why)
+        self._flows, self._texts = {}, ()  # new ones: whoever goes on with the stream has these
 
     def _release(self) -> None:
         if self._released:

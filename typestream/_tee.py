@@ -266,6 +266,7 @@ class _AsyncHub(_Hub):
         if self._pump is None:
             self._waker.bind()
             self._pump = self._aio.Pump(_Whole(self.stream), self._waker.now, self._changed, 1)
+            self._pump.ahead = True
         buffer = self.own(number, reader)
         while not buffer:
             await self._more(self._pump, reader)

@@ -85,3 +85,20 @@ def test_quirks(quirk):
 def test_transcripts(entry):
     direct, by_events = both_ways(wire_items(body(entry).decode("utf-8", "replace")))
     assert direct == by_events
+
+
+@pytest.mark.parametrize("turn", [lambda stream: stream.tee(1)[0], lambda stream: stream.as_async().as_sync()])
+def test_who_was_on_the_short_way_takes_nothing_from_who_goes_on(turn):
+    stream = typestream.stream(iter(["1 ", "2 ", "3 ", "4"]))
+    before = next(stream) + next(stream)
+    twin = turn(stream)
+    with pytest.raises(typestream.StreamClosed):
+        next(stream)
+    assert before + "".join(twin) == "1 2 3 4"
+
+
+def test_a_piece_is_never_empty():
+    events = [typestream.TextDelta(""), typestream.TextDelta("a"), typestream.TextDelta("")]
+    assert list(typestream.stream(events)) == ["a"]
+    assert list(typestream.stream(events).through(typestream.transforms.Limit(9))) == ["a"]
+    assert list(typestream.stream(events).events()) == events

@@ -5,7 +5,7 @@ import json
 import pytest
 
 import typestream
-from tests.stream.runtimes import each_runtime, play
+from tests.stream.runtimes import each_loop, each_runtime, play
 from typestream import StallTimeout, Timeout, pacing
 from typestream._stall import Stall
 from typestream.decode.wire import WireDecoder
@@ -98,9 +98,7 @@ def test_what_is_shown_in_a_wait_ends_it(runtime):
         third = await kit.next(stream)
         return first, second, third, await kit.next(stream)
 
-    # a task's read is not broken off for that: the b comes with the next item
-    expected = ("a", "b", "c", None) if runtime == "sync" else ("a", "bc", None, None)
-    assert play(runtime, scenario) == expected
+    assert play(runtime, scenario) == ("a", "b", "c", None)
 
 
 @each_runtime
@@ -181,6 +179,54 @@ def test_the_grace_is_not_prolonged_by_what_comes_in_it(runtime):
 
 
 @each_runtime
+def test_an_answer_that_goes_on_after_its_finish_has_the_grace_anew(runtime):
+    """After tool calls some servers go on with text."""
+
+    async def scenario(kit):
+        calls = {"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]}
+        said = [(1.04 + n * 0.04, chunk(text)) for n, text in enumerate("text that goes on")]
+        stream = wired(kit, [(0, chunk("a ")), (1, calls), *said])
+        _, error, at = await kit.outcome(stream)
+        return error, at, stream.result.text
+
+    assert play(runtime, scenario) == (None, pytest.approx(1.04 + 16 * 0.04), "a text that goes on")
+
+
+@each_runtime
+def test_limits_and_pauses_count_from_when_they_are_set_even_in_the_middle_of_a_wait(runtime):
+    async def waits(kit, change, later=None):
+        stream = kit.open([(0, "a"), (3.7, "b")]).timeout(between=2)
+        kit.at(1, lambda: change(stream))
+        if later is not None:
+            kit.at(3, lambda: later(stream))
+        trace, error, at = await kit.outcome(stream)
+        return "".join(text for _, text in trace), type(error).__name__, at
+
+    def scenario(*commands):
+        return play(runtime, lambda kit: waits(kit, *commands))
+
+    assert scenario(lambda stream: None) == ("a", "StallTimeout", 2)
+    assert scenario(lambda stream: stream.timeout(between=9)) == ("ab", "NoneType", 3.7)
+    assert scenario(lambda stream: stream.timeout(between=1.5)) == ("a", "StallTimeout", 1.5)
+    assert scenario(lambda stream: stream.pause(), lambda stream: stream.resume()) == ("ab", "NoneType", 3.7)
+
+
+@each_loop
+def test_the_same_while_a_call_is_awaited(loop):
+    async def scenario(kit):
+        async def call():
+            await kit.sleep(4)
+            return kit.script([(0, "a")])
+
+        stream = typestream.stream(call(), timeout=2)
+        kit.at(1, lambda: stream.timeout(first=9))
+        return await kit.outcome(stream)
+
+    trace, error, at = play(loop, scenario)
+    assert ("".join(text for _, text in trace), error, at) == ("a", None, 4)
+
+
+@each_runtime
 @pytest.mark.parametrize("last", [FINISH, "[DONE]"], ids=["finish", "done"])
 def test_what_never_ends_and_never_lets_wait_is_left_all_the_same(runtime, last):
     """Where the server is faster than its reader, no time passes in waiting."""
@@ -235,7 +281,7 @@ def test_what_is_heard_while_nobody_waits_is_no_wait():
     stall.heard(3)
     assert stall.waiting(4) == 5
     stall.heard(4.5)
-    stall.progress()
+    stall.progress(1)
     assert stall.waiting(4.6) == 5.5
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from typestream.decode.wire import Decompressor, Limits, WireDecoder
 
-__all__ = ("AsyncBody", "Body", "abort", "async_body", "origin", "shutdown", "sync_body")
+__all__ = ("AsyncBody", "Body", "abort", "async_body", "is_response", "origin", "shutdown", "sync_body")
 
 _AT_ONCE = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)  # struct linger: on, 0 s
 
@@ -82,6 +82,11 @@ def _response(given: Any) -> tuple[Any, Callable[[Any], Any] | None] | None:
     if _is_response(inner) and _is_unread_sdk_stream(given, inner):
         return inner, lambda data: _sdk_object(given, data)
     return None
+
+
+def is_response(given: Any) -> bool:
+    """Whether its bytes can be read."""
+    return _response(given) is not None
 
 
 def _is_response(given: Any) -> bool:
