@@ -216,10 +216,20 @@ class _AsyncioTask:
     """A task that may be cancelled once, and then go on to close what it has open. What holds scopes of anyio open is
     not to find another one around: they can only be left in the order in which they were entered."""
 
-    def __init__(self, run: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, run: Callable[[], Awaitable[None]], failed: Callable[[BaseException], None]) -> None:
+        self._run = run
+        self._failed = failed
         self._cancelled = False
         self._woken: Any = None
-        self._task = spawn(run)
+        self._task = spawn(self._guarded)
+
+    async def _guarded(self) -> None:
+        try:
+            await self._run()
+        except BaseException as exc:
+            self._failed(exc)
+            if isinstance(exc, (KeyboardInterrupt, SystemExit)):
+                raise  # at once, whoever reads
 
     async def wait(self) -> None:
         """Until `wake` is called."""
@@ -254,10 +264,11 @@ class _AsyncioTask:
 class _TrioTask:
     """The same; where a scope was left open, closing is not shielded from the cancellation."""
 
-    def __init__(self, run: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, run: Callable[[], Awaitable[None]], failed: Callable[[BaseException], None]) -> None:
         import trio
 
         self._run = run
+        self._failed = failed
         self._trio = trio
         self._scope = trio.CancelScope()
         self._innermost: Any = None
@@ -277,8 +288,8 @@ class _TrioTask:
             with self._scope:
                 self._innermost = self._status()
                 await self._run()
-        except BaseException:
-            pass  # handed over already; a system task that raises ends the program
+        except BaseException as exc:
+            self._failed(exc)  # and no more: a system task that raises is taken for an error in trio
 
     def _status(self) -> Any:
         return getattr(self._trio.lowlevel.current_task(), "_cancel_status", None)
@@ -325,7 +336,7 @@ class Pump:
         self._limit = limit
         self._wanted = self._reading = self._closing = False
         self._done = anyio.Event()
-        self._task = _TrioTask(self._run) if _in_trio() is not None else _AsyncioTask(self._run)
+        self._task = (_AsyncioTask if _in_trio() is None else _TrioTask)(self._run, self._fail)
 
     def take(self) -> list[Read]:
         """What was read by now; asks for more where there is nothing."""
@@ -362,7 +373,6 @@ class Pump:
             return await read(self._source, self._now)
         except BaseException as exc:  # it is raised where the stream is read
             if self._task.ends(exc):
-                self._keep(Read("error", exc, self._now()))
                 raise
             return Read("error", exc, self._now())
         finally:
@@ -373,6 +383,11 @@ class Pump:
         self.buffer.append(read)
         self._notify()
         return read.kind == "item"
+
+    def _fail(self, exc: BaseException) -> None:
+        """The task was cancelled, or a signal's handler raised something, anywhere."""
+        self._keep(Read("error", exc, self._now()))
+        self._done.set()
 
     def cancel(self) -> None:
         """Stop reading."""
@@ -386,3 +401,4 @@ class Pump:
         """Stop reading and wait for the task."""
         self.cancel()
         await self._done.wait()
+        await self._source.aclose()  # if that was interrupted
