@@ -65,6 +65,30 @@ def test_text_after_stop_counts_only_if_it_finishes_again() -> None:
     assert fold([chunk("a", "stop"), chunk("b", "stop")]).text() == "ab"
 
 
+@pytest.mark.parametrize(
+    "first",
+    [chunk(reason="stop"), chunk("", "stop", role="assistant"), chunk(reason="stop", reasoning_content="hm"),
+     chunk(reason="stop", tool_calls=[{"index": 0, "function": {"name": "f", "arguments": "{}"}}])],
+)  # fmt: skip
+def test_stop_before_any_text_ends_nothing(first: Any) -> None:
+    folded = fold([first, chunk("4"), chunk("2")])
+    assert (folded.text(), folded.finish(), folded.completion) == ("42", "stop", "complete")
+    assert Other("after_finish") not in folded.events
+
+
+@pytest.mark.parametrize("end", [[], ["[DONE]"]])
+def test_a_choice_that_begins_after_the_others_ended_must_finish_too(end: list[Any]) -> None:
+    def legacy(text: str, reason: Any = None, index: int = 0) -> dict[str, Any]:
+        choice = {"index": index, "text": text, "finish_reason": reason}
+        return {"object": "text_completion", "choices": [choice]}
+
+    for make in (chunk, legacy):
+        cut = [make("a"), make("", "stop"), make("x", None, 1)]
+        assert fold([*cut, *end]).completion == ("unconfirmed" if end else "incomplete")
+        folded = fold([*cut, make("y", "length", 1), *end])
+        assert (folded.text(1), folded.finish(1), folded.completion) == ("xy", "length", "complete")
+
+
 def test_a_choice_that_was_begun_must_finish() -> None:
     assert fold([chunk("a"), chunk("x", index=1), chunk(reason="stop")]).completion == "incomplete"
     assert fold([chunk("a"), chunk("x", index=1), chunk(reason="stop"), "[DONE]"]).completion == "unconfirmed"

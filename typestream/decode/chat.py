@@ -52,24 +52,26 @@ _DELTA = frozenset(_THOUGHTS) | frozenset(
 _PLAIN_TOP = (_TOP - {"error", "citations"}) | {"moderation"}
 _PLAIN_CHOICE = frozenset(("index", "delta", "finish_reason", "logprobs"))
 
-# After these a choice is over: a piece of text that still follows belongs to the answer only if the choice finishes
-# once more (some gateways run several steps in one stream). After "tool_calls" more text is the rule.
+# After these a choice with text is over: a piece that still follows belongs to the answer only if the choice finishes
+# once more (some gateways run several steps in one stream). After "tool_calls" more text is the rule, and where a
+# choice said that it was over before it had begun it was not.
 _OVER = frozenset(("stop", "length", "content_filter"))
 
 
 class _Choice:
-    __slots__ = ("after", "calls", "deltas", "logprobs", "reason")
+    __slots__ = ("after", "calls", "deltas", "logprobs", "reason", "spoke")
 
     def __init__(self) -> None:
         self.reason: str | None = None
         self.calls = Calls()
         self.deltas = False  # whether it came in pieces: a whole message is then a repetition
+        self.spoke = False  # whether there was text
         self.after: list[TextDelta] = []  # text that came after the choice was over
         self.logprobs: list[Any] = []  # of tokens that gave no text yet
 
 
 class ChatDecoder(Base):
-    """Complete when every choice that was seen has its finish reason."""
+    """Complete while every choice that was seen has its finish reason."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -114,6 +116,7 @@ class ChatDecoder(Base):
                 and state.reason is None
                 and not state.logprobs
                 and state.deltas
+                and state.spoke
                 and (len(delta) == 1 or _quiet(delta))
                 and _PLAIN_CHOICE.issuperset(choice)
                 and _PLAIN_TOP.issuperset(item)
@@ -173,6 +176,8 @@ class ChatDecoder(Base):
             _content(text, index, raw, said)
         if delta is not None or message is not None or text is not None or reason:
             self._choices[index] = state  # a choice that is only annotated (content filters) need not finish
+            if state.reason is None:
+                self.completion = "incomplete"  # another may have been whole already
         said = _with_logprobs(said, state, get(choice, "logprobs"))
         self._say(said, state, reason, out)
         self.count(usage_of(get(choice, "usage"), raw), out)
@@ -181,10 +186,11 @@ class ChatDecoder(Base):
             self._finish(reason, index, state, raw, out)
 
     def _say(self, said: Decoded, state: _Choice, reason: str | None, out: Decoded) -> None:
-        if reason or state.reason not in _OVER:
+        if reason or state.reason not in _OVER or not state.spoke:
             out += state.after
             state.after = []
             out += said
+            state.spoke = state.spoke or (state.reason is None and any(type(event) is TextDelta for event in said))
             return
         for event in said:
             if type(event) is TextDelta:
