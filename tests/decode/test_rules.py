@@ -1,16 +1,18 @@
 """The rules for chunks beyond the catalogue: one short stream each."""
 
+from collections import OrderedDict, UserDict, UserList, defaultdict
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import pytest
 
-from tests.decode.data import as_object
+from tests.decode.data import as_object, as_sdk
 from tests.decode.fold import fold, values
 from typestream.decode import choose
 from typestream.events import Citation, Finish, Other, Start, TextDelta, Usage
 
 
-def chunk(content: Any = None, reason: Any = None, index: int = 0, **more: Any) -> dict[str, Any]:
+def chunk(content: Any = None, reason: Any = None, index: Any = 0, **more: Any) -> dict[str, Any]:
     extra = {name: more.pop(name) for name in list(more) if name in ("usage", "citations", "error", "x", "id", "model")}
     delta = more if content is None else {"content": content, **more}
     return {"id": "c", "model": "m", "choices": [{"index": index, "delta": delta, "finish_reason": reason}], **extra}
@@ -168,6 +170,11 @@ def test_a_whole_message_after_its_deltas_is_a_repetition() -> None:
         ([{"error": {"message": "m", "code": 503, "status": "UNAVAILABLE"}}], "m", 503),
         ({"choices": [{"error": {"message": "m", "code": 502}, "finish_reason": "error"}]}, "m", 502),
         ({"x_groq": {"error": "m"}, "choices": []}, "m", None),
+        ({"base_resp": {"status_code": 1008, "status_msg": "m"}, "choices": None}, "m", 1008),
+        ({"base_resp": {"status_code": 1008, "status_msg": "m"}, "choices": []}, "m", 1008),
+        ({"error_type": "BadRequestError", "error_message": "m", "choices": None}, "m", None),
+        ({"error_code": 17, "error_msg": "m", "id": "as-1"}, "m", 17),
+        ({"code": 500, "msg": "m", "success": False}, "m", 500),
     ],
 )
 @pytest.mark.parametrize("form", [lambda item: item, as_object])
@@ -179,9 +186,74 @@ def test_every_form_of_an_error(item: Any, message: str, code: Any, form: Any) -
         assert (str(folded.error), getattr(folded.error, "code", None)) == (message, code)
 
 
-@pytest.mark.parametrize("error", [None, "", {}, [], False, 0])
-def test_no_error_is_no_error(error: Any) -> None:
-    assert fold([chunk("a", error=error), chunk("b", "stop", error=error)]).error is None
+@pytest.mark.parametrize(
+    "error",
+    [None, "", {}, [], False, 0, [{}], {"message": None, "code": None}, {"message": "", "code": 0, "details": []},
+     {"message": "", "type": "", "param": "", "code": None, "inner": {"message": " "}}],
+)  # fmt: skip
+@pytest.mark.parametrize("form", [lambda item: item, as_object, as_sdk])
+def test_no_error_is_no_error(error: Any, form: Any) -> None:
+    folded = fold([form(chunk("a", error=error)), form(chunk("b", "stop", error=error))])
+    assert (folded.error, folded.text(), folded.completion) == (None, "ab", "complete")
+
+
+@pytest.mark.parametrize(
+    "item",
+    [{"base_resp": {"status_code": 0, "status_msg": ""}, "choices": []}, {"code": 0, "message": "Success"},
+     {"error_code": 0, "error_msg": "Success"}, {"msg": "process_starts"}, {"msg": "m", "success": True}],
+)  # fmt: skip
+def test_a_report_of_success_is_no_error(item: Any) -> None:
+    folded = fold([chunk("a"), item, chunk("b", "stop")])
+    assert (folded.error, folded.text(), folded.completion) == (None, "ab", "complete")
+
+
+# -- what dicts and objects are made of
+
+
+class Attributes(dict[str, Any]):
+    """As some SDKs have it: an attribute that is not there is a missing key."""
+
+    def __getattr__(self, name: str) -> Any:
+        return self[name]
+
+
+def remade(value: Any, kind: Any) -> Any:
+    if isinstance(value, dict):
+        return kind({name: remade(one, kind) for name, one in value.items()})
+    return [remade(one, kind) for one in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("kind", [OrderedDict, lambda value: defaultdict(lambda: None, value), Attributes])
+@pytest.mark.parametrize("first", [[], [chunk("so ")]])
+def test_a_dict_of_any_kind(kind: Any, first: list[Any]) -> None:
+    items = [chunk("a", x={"y": 1}), tool(call("f", {"b": 1}, "1", 0)), chunk("b", "stop", usage={"total_tokens": 3})]
+    folded = fold([*first, *(remade(item, kind) for item in items)])
+    assert (folded.text(), folded.completion) == ("so ab" if first else "ab", "complete")
+    assert folded.calls() == [{"id": "1", "name": "f", "arguments": '{"b": 1}'}]
+    assert folded.usage() == {"input": None, "output": None, "total": 3}
+
+
+class Nothing:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("args", "expect"),
+    [(Nothing(), {}), (SimpleNamespace(), {}), (SimpleNamespace(a=Nothing()), {"a": {}}),
+     (MappingProxyType({"a": 1}), {"a": 1}),
+     ({"a": UserDict(b=1), "c": UserList([1, (2,)])}, {"a": {"b": 1}, "c": [1, [2]]})],
+)  # fmt: skip
+def test_arguments_of_any_kind(args: Any, expect: Any) -> None:
+    (found,) = fold([tool(call("f", args)), chunk(reason="tool_calls")]).calls()
+    assert values(found["arguments"]) == expect
+
+
+def test_numbers_as_strings() -> None:
+    items = [chunk("a", index="0"), chunk("x", index="1"), chunk(reason="stop", index="0")]
+    counts = {"prompt_tokens": "7", "completion_tokens": "2", "total_tokens": "", "cached_tokens": "many"}
+    folded = fold([*items, chunk(reason="length", index="1", usage=counts)])
+    assert (folded.text(0), folded.text(1), folded.finish(1)) == ("a", "x", "length")
+    assert folded.events[-1] == Usage(7, 2, 9)
 
 
 # -- Responses

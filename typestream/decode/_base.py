@@ -45,4 +45,4 @@ def get(item: Any, name: str) -> Any:
     """A field of a dict or an object, None where there is none: an SDK's types are hints, not facts."""
     if type(item) is dict:
         return item.get(name)
-    return getattr(item, name, None)
+    return dict.get(item, name) if isinstance(item, dict) else getattr(item, name, None)

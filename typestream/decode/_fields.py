@@ -4,6 +4,7 @@ Everything here takes a dict or an object and never raises for what it finds in 
 """
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from typestream.decode._base import get
@@ -44,11 +45,15 @@ def fields(record: Any) -> dict[str, Any]:
     return {name: value for name, value in merged.items() if not name.startswith("_")}
 
 
+def _is_empty(value: Any) -> bool:
+    return getattr(value, "__dict__", None) == {}
+
+
 def view(record: Any) -> Any:
     """A pydantic object as the dict of its fields, where looking for a field that is not there costs little; anything
     else as it is."""
-    extra = getattr(record, "__pydantic_extra__", record)
-    if extra is record or type(record) is dict:
+    extra = record if isinstance(record, dict) else getattr(record, "__pydantic_extra__", record)
+    if extra is record:
         return record
     own = record.__dict__
     return {**own, **extra} if type(extra) is dict else own
@@ -60,7 +65,9 @@ def string(value: Any) -> str | None:
 
 
 def number(value: Any) -> int | None:
-    """A count, or None. Some count in floats."""
+    """A count, or None. Some count in floats, some in strings."""
+    if isinstance(value, str):
+        return int(value) if value.isdecimal() and len(value) < 19 else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return int(value) if value == value and abs(value) < 1e18 else None
@@ -85,12 +92,16 @@ def real(reason: Any) -> str | None:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview):
+        return list(value)
     found = fields(value)
-    return found if found else str(value)
+    return found if found or _is_empty(value) else str(value)
 
 
 def dump(value: Any) -> str:
-    """A value as JSON text; objects by their fields."""
+    """A value as JSON text; mappings and sequences of other kinds, too, and objects by their fields."""
     try:
         return json.dumps(value, ensure_ascii=False, default=_plain)
     except (TypeError, ValueError, RecursionError):
@@ -148,7 +159,18 @@ def _detail(record: Any, places: tuple[str, ...], name: str) -> int | None:
 
 # -- errors ------------------------------------------------------------------------------------------------------
 
-_WORDS = ("message", "msg", "detail", "error_message", "error_msg", "errorMessage", "errorText", "reason", "title")
+_WORDS = (
+    "message",
+    "msg",
+    "detail",
+    "error_message",
+    "error_msg",
+    "errorMessage",
+    "errorText",
+    "status_msg",
+    "reason",
+    "title",
+)
 _CODES = ("code", "status_code", "statusCode", "error_code")
 # What a whole answer or a piece of one has: beside these, a `message` or a `detail` is not an error's.
 _ANSWERS = ("choices", "delta", "content", "candidates", "output", "response", "text", "data", "done", "results")
@@ -158,31 +180,39 @@ def server_error(record: Any) -> StreamServerError | None:
     """The error that an item of a stream reports, or None.
 
     Known forms: `{"error": {…}}`, `{"error": "…"}`, `{"error": true, "message": "…"}`, `{"errors": […]}`,
-    `{"object": "error", …}`, `{"type": "error", …}`, `{"detail": …}`, `{"message": "…", "code": …}`, each also nested.
+    `{"object": "error", …}`, `{"type": "error", …}`, `{"detail": …}`, `{"message": "…", "code": …}`, each also nested;
+    `{"error_message": "…"}`, `{"error_msg": "…"}`, `{"success": false, "msg": "…"}` and, with a code other than 0,
+    `{"base_resp": {"status_code": …, "status_msg": "…"}}`. An error without a word or a number in it is none.
     """
     if not is_record(record):
         return None
     error = get(record, "error")
     if _says_something(error):
         return _make(record if error is True or isinstance(error, int | float) else error, record)
-    if get(record, "object") == "error" or get(record, "type") == "error":
+    kind, status = get(record, "type"), get(record, "base_resp")
+    if get(record, "object") == "error" or kind == "error":
         return _make(record, record)
-    kind = get(record, "type")
+    if is_record(status) and number(get(status, "status_code")):
+        return _make(status, record)
     if (isinstance(kind, str) and "error" not in kind) or any(get(record, name) is not None for name in _ANSWERS):
         return None
-    for name in ("errors", "detail", "message"):
+    for name in ("errors", "detail", "message", "error_message", "error_msg"):
         found = get(record, name)
-        if _says_something(found) and (name != "message" or isinstance(found, str)) and not callable(found):
+        if _says_something(found) and (name in ("errors", "detail") or (isinstance(found, str) and _code(record) != 0)):
             return _make(found if name == "errors" else record, record)
-    return None
+    return _make(record, record) if get(record, "success") is False and string(get(record, "msg")) else None
 
 
-def _says_something(error: Any) -> bool:
+def _says_something(error: Any, depth: int = 0) -> bool:
     if isinstance(error, str):
         return bool(error.strip())
-    if isinstance(error, dict | list | tuple):
-        return len(error) > 0
-    return error is not None and error is not False and error != 0 and not callable(error)
+    if error is None or error is False or error == 0 or callable(error):
+        return False
+    if depth >= 8 or isinstance(error, BaseException):
+        return True
+    inner = error if isinstance(error, list | tuple) else fields(error).values()
+    hollow = isinstance(error, dict | list | tuple) or _is_empty(error)
+    return any(_says_something(one, depth + 1) for one in inner) if inner or hollow else True
 
 
 def _make(error: Any, record: Any) -> StreamServerError:
