@@ -119,7 +119,8 @@ class RefusalDelta:
 @dataclass(frozen=True, slots=True)
 class ToolCallDelta:
     """A piece of a tool call. `call` counts the calls of a choice from 0; `id` and `name` are given once known, on
-    the first piece at the latest that has them; `arguments` is the new piece of JSON text and may be empty."""
+    the first piece at the latest that has them; `arguments` is the new piece of JSON text and may be empty. Where a
+    source sends a name in pieces, each is on an event of its own, before the arguments: put them together."""
 
     call: int
     id: str | None = None

@@ -251,7 +251,9 @@ class Result:
         while len(calls) <= event.call:
             calls.append(ToolCall())
         call = calls[event.call]
-        call.id, call.name = call.id or event.id, call.name or event.name
+        call.id = call.id or event.id
+        if event.name and event.name != call.name:
+            call.name = (call.name or "") + event.name
         if event.arguments:
             call._arguments.add(event.arguments)
 

@@ -39,7 +39,7 @@ class Folded:
             if type(e) is ToolCallDelta and e.index == index:
                 call = calls.setdefault(e.call, {"id": None, "name": None, "arguments": ""})
                 call["id"] = call["id"] or e.id
-                call["name"] = call["name"] or e.name
+                call["name"] = (call["name"] or "") + e.name if e.name else call["name"]
                 call["arguments"] += e.arguments
         assert sorted(calls) == list(range(len(calls)))
         return [calls[n] for n in sorted(calls)]

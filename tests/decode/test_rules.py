@@ -9,7 +9,8 @@ import pytest
 from tests.decode.data import as_object, as_sdk
 from tests.decode.fold import fold, values
 from typestream.decode import choose
-from typestream.events import Citation, Finish, Other, Start, TextDelta, Usage
+from typestream.events import Citation, Finish, Other, Start, TextDelta, ToolCallDelta, Usage
+from typestream.result import Result, ToolCall
 
 
 def chunk(content: Any = None, reason: Any = None, index: Any = 0, **more: Any) -> dict[str, Any]:
@@ -49,6 +50,46 @@ def test_start_comes_once_and_late_names_are_not_lost() -> None:
         ([call("f", "{", "1", 0), call("g", "{", "2", 1), call(None, "}", None, 0), call(None, "}", None, 1)],
          [("1", "f", "{}"), ("2", "g", "{}")]),
         ([call("f", "{}", "1", 5), call("g", "[]", "2", 3)], [("1", "f", "{}"), ("2", "g", "[]")]),
+        # a name in pieces, said again, said so far
+        ([call("edit_ex", "", "1", 0), call("isting_file", "", None, 0), call(None, "{}", None, 0)],
+         [("1", "edit_existing_file", "{}")]),
+        ([call("edit_ex", "", "1", 0), call("isting_file", "{", "1", 0), call(None, "}", None, 0)],
+         [("1", "edit_existing_file", "{}")]),
+        ([call("get", "", "1", 0), call("get_", "", "1", 0), call("get_it", "", "1", 0), call("get_it", "{}", "1", 0)],
+         [("1", "get_it", "{}")]),
+        ([call("f", "{", "1", 0), call("g", "}", "1", 0)], [("1", "f", "{}")]),
+        # the whole arguments again
+        ([call("f", "", "1", 0), call(None, '{"a":1}', None, 0), call(None, '{"a":1}', None, 0)],
+         [("1", "f", '{"a":1}')]),
+        ([call("f", '{"a"', "1", 0), call(None, ":1}", None, 0), call(None, ' {"a": 1}', "1", 0)],
+         [("1", "f", '{"a":1}')]),
+        ([call("f", '{"b":2,"a":1}', None, 0), call("f", '{\n  "a": 1,\n  "b": 2\n}', "1", 0)],
+         [("1", "f", '{"b":2,"a":1}')]),
+        ([call("f", "{}", "1", 0), call(None, "{}", None, 0)], [("1", "f", "{}")]),
+        # pieces that look like it and are none
+        ([call("f", "{}", "1", 0), call(None, '{"a":1}', None, 0)], [("1", "f", '{}{"a":1}')]),
+        ([call("f", '{"a":1}', "1", 0), call(None, '{"a":true}', None, 0)], [("1", "f", '{"a":1}{"a":true}')]),
+        ([call("f", '{"a":{}', "1", 0), call(None, "}", None, 0)], [("1", "f", '{"a":{}}')]),
+        ([call("f", "[{}", "1", 0), call(None, ",", None, 0), call(None, "{}", None, 0), call(None, "]", None, 0)],
+         [("1", "f", "[{},{}]")]),
+        # one call at many indices
+        ([call("f", "", "1", 0), call("f", '{"a":1}', "1", 1), call("f", '{"a":1}', "1", 2)], [("1", "f", '{"a":1}')]),
+        ([call("f", "", "1", 0), call("f", '{"a"', "1", 1), call("f", ":1}", "1", 2)], [("1", "f", '{"a":1}')]),
+        ([call("f", "", "1", 0), call(None, '{"a"', None, 1), call(None, ":1}", None, 2)], [("1", "f", '{"a":1}')]),
+        ([call("f", "", "1"), call(None, "{", None, 0), call(None, "}", None, 0)], [("1", "f", "{}")]),
+        ([call("f", "", "1", "0"), call(None, "{", None, 0), call(None, "}", None, 0.0)], [("1", "f", "{}")]),
+        ([call("f", "", "1", 0.0), call("g", "", "2", 1.0), call(None, "{}", None, 0.0), call(None, "[]", None, 1.0)],
+         [("1", "f", "{}"), ("2", "g", "[]")]),
+        # many calls of one id, of none
+        ([call("f", '{"a":1}', "x", 0), call("f", '{"a":2}', "x", 1)],
+         [("x", "f", '{"a":1}'), ("x", "f", '{"a":2}')]),
+        ([call("f", '{"a":1}', "x"), call("f", '{"a":2}', "x")], [("x", "f", '{"a":1}'), ("x", "f", '{"a":2}')]),
+        ([call("f", '{"a":1}', None, 0), call("f", '{"a":2}', None, 0)],
+         [(None, "f", '{"a":1}'), (None, "f", '{"a":2}')]),
+        ([call("f", '{"a":1}', "null", 0), call("g", '{"b":1}', "null", 0)],
+         [(None, "f", '{"a":1}'), (None, "g", '{"b":1}')]),
+        ([call("f", '{"a"', "1"), call(None, ":1}", "null")], [("1", "f", '{"a":1}')]),
+        ([call(None, "{}", None, 0), call(None, '{"a":1}', None, 1)], [(None, None, "{}"), (None, None, '{"a":1}')]),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("together", [False, True])
@@ -65,6 +106,29 @@ def test_text_after_stop_counts_only_if_it_finishes_again() -> None:
     assert folded.completion == "complete"
     assert fold([chunk("a"), chunk(reason="stop"), chunk("b"), chunk(reason="stop")]).text() == "ab"
     assert fold([chunk("a", "stop"), chunk("b", "stop")]).text() == "ab"
+
+
+def test_a_name_in_pieces_is_one_in_the_result() -> None:
+    result = Result()
+    for event in fold([tool(call("edit_ex", "", "1", 0)), tool(call("isting", "{}", "1", 0))]).events:
+        result.add(event)
+    result.add(ToolCallDelta(0, None, "edit_existing", "", 0))  # as who says it with every piece
+    assert result.tool_calls == [ToolCall("1", "edit_existing", "{}")]
+
+
+def test_free_text_may_repeat_itself() -> None:
+    def custom(text: str, **more: Any) -> dict[str, Any]:
+        return tool({"index": 0, "custom": {"input": text}, **more})
+
+    (found,) = fold([custom("{}", id="1"), custom("\n"), custom("{}"), custom("{}")]).calls()
+    assert found["arguments"] == "{}\n{}{}"
+
+
+def test_a_call_in_both_forms_is_one() -> None:
+    both = {"function_call": {"name": "f", "arguments": "{"}, "tool_calls": [call("f", "{", "1", 0)]}
+    more = {"function_call": {"arguments": "}"}, "tool_calls": [call(None, "}", None, 0)]}
+    folded = fold([chunk(**both), chunk(reason="tool_calls", **more)])
+    assert folded.calls() == [{"id": "1", "name": "f", "arguments": "{}"}]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from collections.abc import Hashable
 from typing import Any
 
 from typestream.decode._base import Completion, Decoded
-from typestream.decode._fields import arguments, is_record, string, view
+from typestream.decode._fields import arguments, is_record, number, string, view
 from typestream.events import Event, Other, Start, ToolCallDelta, Usage
 
 __all__ = ("Base", "Calls", "Opening", "Sent")
@@ -97,22 +97,53 @@ class Base:
 
 
 class _Call:
-    __slots__ = ("arguments", "id", "name")
+    __slots__ = ("arguments", "id", "name", "size")
 
     def __init__(self) -> None:
         self.id: str | None = None
         self.name: str | None = None
         self.arguments: list[str] = []
+        self.size = 0
 
-    def whole(self) -> str:
+    def add(self, text: str) -> None:
+        self.arguments.append(text)
+        self.size += len(text)
+
+    def text(self) -> str:
         return "".join(self.arguments)
+
+    def said(self, text: str) -> bool:
+        """Whether a piece says all of the arguments again, maybe spaced in another way: nothing can follow a whole
+        JSON object, so it is no piece of it."""
+        if not self._closed or self.size > 4 * len(text):
+            return False
+        again = _object(text)
+        return again is not None and again == _object(self.text())
+
+    def is_over(self, text: str) -> bool:
+        """Whether the arguments are whole, so that this piece, which begins an object, is not of them."""
+        begins = self._closed and text.lstrip().startswith("{")
+        return begins and _object(self.text()) is not None and not self.said(text)
+
+    @property
+    def _closed(self) -> bool:
+        return bool(self.arguments) and self.arguments[-1].rstrip().endswith("}")
+
+    def rest_of_name(self, name: str | None) -> str | None:
+        """What a name adds to the one so far; None where it says that again, or comes too late to."""
+        if name is None or self.name is None:
+            return name
+        if self.size or name == self.name:
+            return None
+        return name.removeprefix(self.name)
 
 
 class Calls:
     """The tool calls of one choice, and to which of them a piece belongs.
 
     A new id *and* name at a used index opens another call; without an index a new id does, or a name when the open
-    call has a name and arguments already. Repeats of an id, a name or the whole call are ignored.
+    call has a name and arguments already. What has neither an id nor a name goes on with the last call. Until there
+    are arguments a name may come in pieces. Repeats of an id, a name or the whole call are ignored.
     """
 
     __slots__ = ("_at", "_calls")
@@ -124,73 +155,118 @@ class Calls:
     def __len__(self) -> int:
         return len(self._calls)
 
-    def piece(self, at: Any, id: Any, name: Any, args: Any, index: int, raw: Any, out: "Decoded | list[Event]") -> None:
-        """Add the event of one piece, if it says anything new."""
-        id, name, text = string(id), string(name), arguments(args)
-        number = self._find(at if isinstance(at, int | str) and at != "" else None, id, name)
-        opened = number is None
+    def piece(
+        self,
+        at: Any,
+        id: Any,
+        name: Any,
+        args: Any,
+        index: int,
+        raw: Any,
+        out: "Decoded | list[Event]",
+        *,
+        free: bool = False,
+    ) -> None:
+        """Add the event of one piece, if it says anything new. The arguments are JSON, unless they are `free` text."""
+        at, id, name, text = _place(at), _id(id), string(name), arguments(args)
+        if not (id or name or text):
+            return
+        number = self._find(at, id, name, text)
         if number is None:
-            if not (id or name or text):
-                return
             number = len(self._calls)
             self._calls.append(_Call())
-        if isinstance(at, int | str) and at != "":
-            self._at[at] = number
-        call = self._calls[number]
-        if text and id and call.id == id and call.name == name and _is_repeat(text, call):
-            return
-        new_id = id if call.id is None else None
-        new_name = name if call.name is None else None
-        if not (opened or new_id or new_name or text):
-            return
-        call.id, call.name = call.id or id, call.name or name
-        if text:
-            call.arguments.append(text)
-        out.append(ToolCallDelta(number, new_id, new_name, text, index, raw=raw))
-
-    def _find(self, at: Any, id: str | None, name: str | None) -> int | None:
-        """The number of the call that a piece goes on with, None for a new one."""
-        known = self._by_id(id) if id else None
         if at is not None:
-            number = self._at.get(at)
-            if number is None:
-                return known if not name else None  # the same id at another index goes on, unless a name opens
-            if self._opens(self._calls[number], id, name):
-                return known
-            return number
+            self._at[at] = number
+        again = not free and self._calls[number].said(text)
+        self._add(number, id, name, "" if again else text, index, raw, out)
+
+    def whole(self, place: int, id: Any, name: Any, args: Any, index: int, raw: Any, out: Decoded) -> None:
+        """Add what was not said yet of a whole call, the one at that place among all of the answer."""
+        known = self._by_id(_id(id))
+        number = place if known is None else known
+        if number >= len(self._calls):
+            self.piece(None, id, name, args, index, raw, out)
+            return
+        call, name, text = self._calls[number], string(name), arguments(args)
+        name = name if name and name.startswith(call.name or "") else None
+        said = call.text()
+        self._add(number, _id(id), name, text[len(said) :] if text.startswith(said) else "", index, raw, out)
+
+    def _add(
+        self,
+        number: int,
+        id: str | None,
+        name: str | None,
+        text: str,
+        index: int,
+        raw: Any,
+        out: "Decoded | list[Event]",
+    ) -> None:
+        call = self._calls[number]
+        id, name = id if call.id is None else None, call.rest_of_name(name)
+        if not (id or name or text):
+            return
+        call.id = call.id or id
+        if name:
+            call.name = (call.name or "") + name
+        if text:
+            call.add(text)
+        out.append(ToolCallDelta(number, id, name, text, index, raw=raw))
+
+    def _find(self, at: Hashable, id: str | None, name: str | None, text: str) -> int | None:
+        """The number of the call that a piece goes on with, None for a new one."""
+        known = self._by_id(id)
+        if known is not None and name and self._calls[known].is_over(text):
+            known = None  # another call of the same id
+        if at is not None and at in self._at:
+            number = self._at[at]
+            return known if self._opens(self._calls[number], id, name, text) else number
         if id:
-            if known is not None or name or not self._calls or self._calls[-1].id:
+            if known is not None or name or at is not None or not self._calls or self._calls[-1].id:
                 return known
             return len(self._calls) - 1  # the id of a call that began without one
-        if not self._calls:
+        if not self._calls or (at is not None and name):
             return None
         last = self._calls[-1]
-        opens = bool(name and last.name and (last.arguments or name != last.name))
-        return None if opens else len(self._calls) - 1
+        if not name:
+            return None if last.is_over(text) and at is not None else len(self._calls) - 1
+        return None if last.name and (last.size or name != last.name) else len(self._calls) - 1
 
     @staticmethod
-    def _opens(call: _Call, id: str | None, name: str | None) -> bool:
+    def _opens(call: _Call, id: str | None, name: str | None, text: str) -> bool:
         if not name:
             return False
         if id and call.id:
             return id != call.id
-        return bool(call.name and call.name != name and call.arguments)
+        return bool(call.name and call.size and (call.name != name or call.is_over(text)))
 
-    def _by_id(self, id: str) -> int | None:
-        for number in range(len(self._calls) - 1, -1, -1):
-            if self._calls[number].id == id:
-                return number
+    def _by_id(self, id: str | None) -> int | None:
+        if id is None:
+            return None
+        for place in range(len(self._calls) - 1, -1, -1):
+            if self._calls[place].id == id:
+                return place
         return None
 
 
-def _is_repeat(text: str, call: _Call) -> bool:
-    """Whether a piece says the whole call again: nothing can follow a whole JSON object, so it is no piece of it."""
-    if not call.arguments or text != call.whole():
-        return False
+def _id(id: Any) -> str | None:
+    return None if id in ("null", "None") else string(id)
+
+
+def _place(at: Any) -> Hashable:
+    """A source's index: some write one and the same as an integer, a float or a string."""
+    found = number(at)
+    return found if found is not None else string(at)
+
+
+def _object(text: str) -> str | None:
+    """A JSON object in one spelling, for comparison; None where the text is none."""
+    if not (text.lstrip().startswith("{") and text.rstrip().endswith("}")):
+        return None
     try:
-        return isinstance(json.loads(text), dict)
+        return json.dumps(json.loads(text), sort_keys=True)
     except (ValueError, RecursionError):
-        return False
+        return None
 
 
 class Sent:

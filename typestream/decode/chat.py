@@ -214,10 +214,11 @@ class ChatDecoder(Base):
         refusal = get(delta, "refusal")
         if isinstance(refusal, str) and refusal:
             out.append(RefusalDelta(refusal, index, raw=raw))
-        for call in items(get(delta, "tool_calls")):
+        called = items(get(delta, "tool_calls"))
+        for call in called:
             _tool_call(call, index, state.calls, raw, out)
         legacy = get(delta, "function_call")
-        if is_record(legacy):
+        if is_record(legacy) and not called:  # some say the same call in both forms
             state.calls.piece("function_call", None, get(legacy, "name"), get(legacy, "arguments"), index, raw, out)
         self._citations(get(delta, "annotations"), index, raw, out)
         self._citations(get(delta, "citations"), index, raw, out)
@@ -330,7 +331,7 @@ def _tool_call(call: Any, index: int, calls: Calls, raw: Any, out: Decoded) -> N
         if is_record(inner):
             args = get(inner, "arguments")
             args = get(inner, "input") if args is None else args
-            calls.piece(at, id, get(inner, "name"), args, index, raw, out)
+            calls.piece(at, id, get(inner, "name"), args, index, raw, out, free=name == "custom")
             return
     calls.piece(at, id, get(call, "name"), get(call, "arguments"), index, raw, out)
 
