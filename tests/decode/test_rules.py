@@ -208,6 +208,49 @@ def test_log_probabilities_of_a_legacy_completion() -> None:
     assert [(entry["token"], entry["logprob"]) for entry in delta.logprobs] == [("a", -1), ("b", -2)]
 
 
+F = {"id": "1", "function": {"name": "f", "arguments": '{"a":1}'}}
+WHOLE = {"content": "ab", "reasoning_content": "hm", "tool_calls": [F], "refusal": None}
+
+
+@pytest.mark.parametrize("delta", [None, {}, {"content": ""}])
+@pytest.mark.parametrize(
+    "pieces",
+    [[], [chunk("", role="assistant")], [chunk("a"), chunk("b")], [chunk("", reasoning_content="hm")],
+     [tool(F)], [tool(call("f", '{"a"', "1", 0))], [tool(call("f", "", None, 0)), tool(call(None, '{"a":1}', None, 0))],
+     [chunk(**WHOLE)]],
+)  # fmt: skip
+def test_a_whole_message_fills_what_the_deltas_left_out(delta: Any, pieces: list[Any]) -> None:
+    last = {"choices": [{"index": 0, "delta": delta, "message": WHOLE, "finish_reason": "stop"}]}
+    folded = fold([*pieces, last])
+    assert (folded.text(), folded.reasoning(), folded.completion) == ("ab", "hm", "complete")
+    assert folded.calls() == [{"id": "1", "name": "f", "arguments": '{"a":1}'}]
+
+
+def test_the_calls_of_a_whole_message_that_are_news() -> None:
+    message = {"tool_calls": [F, {"id": "2", "function": {"name": "g", "arguments": "{}"}}]}
+    last = {"choices": [{"message": message, "finish_reason": "tool_calls"}]}
+    for first in (F, call("f", '{"a":1}', "another", 0)):
+        assert [one["name"] for one in fold([tool(first), last]).calls()] == ["f", "g"]
+    legacy = {"function_call": {"name": "f", "arguments": "{}"}}
+    folded = fold([chunk(**legacy), {"choices": [{"message": legacy, "finish_reason": "stop"}]}])
+    assert folded.calls() == [{"id": None, "name": "f", "arguments": "{}"}]
+
+
+def test_a_whole_text_beside_an_empty_delta() -> None:
+    for pieces in ([], [chunk("", role="assistant")], [chunk("a"), chunk("b")]):
+        last = {"choices": [{"index": 0, "delta": {}, "text": "ab", "finish_reason": "stop"}]}
+        assert fold([*pieces, last]).text() == "ab"
+
+
+def test_a_message_that_grows_with_its_deltas_is_a_repetition() -> None:
+    said, items = "", []
+    for text in ("", "a", "b"):
+        items.append(chunk(text))
+        items[-1]["choices"][0]["message"] = {"content": said + "ahead"}
+        said += text
+    assert fold([*items, chunk(reason="stop")]).text() == "ab"
+
+
 def test_a_whole_message_after_its_deltas_is_a_repetition() -> None:
     whole = {"choices": [{"index": 0, "message": {"content": "ab"}, "finish_reason": "stop"}]}
     assert fold([chunk("a"), chunk("b"), whole]).text() == "ab"

@@ -11,7 +11,7 @@ from typestream.decode._base import Decoded, get
 from typestream.decode._fields import fields, is_record, items, number, real, server_error, string, usage_of, view
 from typestream.decode._state import Base, Calls
 from typestream.decode._surrogates import mended
-from typestream.events import Citation, Finish, Other, ReasoningDelta, RefusalDelta, TextDelta
+from typestream.events import Citation, Finish, Other, ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta
 
 __all__ = ("ChatDecoder", "citation")
 
@@ -64,7 +64,7 @@ class _Choice:
     def __init__(self) -> None:
         self.reason: str | None = None
         self.calls = Calls()
-        self.deltas = False  # whether it came in pieces: a whole message is then a repetition
+        self.deltas: set[type] = set()  # of what there were pieces: in a whole message that is a repetition
         self.spoke = False  # whether there was text
         self.after: list[TextDelta] = []  # text that came after the choice was over
         self.logprobs: list[Any] = []  # of tokens that gave no text yet
@@ -115,8 +115,7 @@ class ChatDecoder(Base):
                 and item.get("moderation") is None
                 and state.reason is None
                 and not state.logprobs
-                and state.deltas
-                and state.spoke
+                and TextDelta in state.deltas
                 and (len(delta) == 1 or _quiet(delta))
                 and _PLAIN_CHOICE.issuperset(choice)
                 and _PLAIN_TOP.issuperset(item)
@@ -166,14 +165,14 @@ class ChatDecoder(Base):
         reason = real(get(choice, "finish_reason"))
         said: Decoded = []
         if is_record(delta):
-            state.deltas = True
             self._delta(delta, index, state, raw, said)
+            state.deltas.update(map(type, said))
         elif isinstance(delta, str):
             _content(delta, index, raw, said)
-        elif not state.deltas and is_record(message):
-            self._delta(message, index, state, raw, said)
         elif isinstance(text, str) and message is None:
             _content(text, index, raw, said)
+        if delta is None or reason:  # else a message is what was said so far: it grows with the deltas
+            self._fill(message, text if delta is not None else None, index, state, raw, said)
         if delta is not None or message is not None or text is not None or reason:
             self._choices[index] = state  # a choice that is only annotated (content filters) need not finish
             if state.reason is None:
@@ -207,7 +206,7 @@ class ChatDecoder(Base):
         elif reason != state.reason:
             out.append(Other("finish_reason", index, raw=raw))
 
-    def _delta(self, delta: Any, index: int, state: _Choice, raw: Any, out: Decoded) -> None:
+    def _delta(self, delta: Any, index: int, state: _Choice, raw: Any, out: Decoded, *, whole: bool = False) -> None:
         delta = view(delta)
         _thoughts(delta, index, raw, out)
         _content(get(delta, "content"), index, raw, out)
@@ -215,16 +214,26 @@ class ChatDecoder(Base):
         if isinstance(refusal, str) and refusal:
             out.append(RefusalDelta(refusal, index, raw=raw))
         called = items(get(delta, "tool_calls"))
-        for call in called:
-            _tool_call(call, index, state.calls, raw, out)
+        for place, call in enumerate(called):
+            _tool_call(call, index, state.calls, place if whole else None, raw, out)
         legacy = get(delta, "function_call")
         if is_record(legacy) and not called:  # some say the same call in both forms
-            state.calls.piece("function_call", None, get(legacy, "name"), get(legacy, "arguments"), index, raw, out)
+            call = {"index": "function_call", "function": legacy}
+            _tool_call(call, index, state.calls, 0 if whole else None, raw, out)
         self._citations(get(delta, "annotations"), index, raw, out)
         self._citations(get(delta, "citations"), index, raw, out)
         for name, value in fields(delta).items():
             if name not in _DELTA and _filled(value):
                 out.append(Other(name, index, raw=raw))
+
+    def _fill(self, message: Any, text: Any, index: int, state: _Choice, raw: Any, out: Decoded) -> None:
+        """Of a message or a text that is whole, what there were no pieces of."""
+        found: Decoded = []
+        if is_record(message):
+            self._delta(message, index, state, raw, found, whole=ToolCallDelta in state.deltas)
+        elif isinstance(text, str):
+            _content(text, index, raw, found)
+        out += [event for event in found if type(event) is ToolCallDelta or type(event) not in state.deltas]
 
     # -- what is said beside the text ------------------------------------------------------------------------------
 
@@ -322,18 +331,19 @@ def _part(part: Any, index: int, raw: Any, out: Decoded) -> None:
         out.append(Other(kind or "content", index, raw=raw))
 
 
-def _tool_call(call: Any, index: int, calls: Calls, raw: Any, out: Decoded) -> None:
+def _tool_call(call: Any, index: int, calls: Calls, place: int | None, raw: Any, out: Decoded) -> None:
+    """A piece of a call; or a whole one that may have been said, at a place among all of the answer."""
     if not is_record(call):
         return
     at, id = get(call, "index"), get(call, "id")
-    for name in ("function", "custom"):
-        inner = get(call, name)
-        if is_record(inner):
-            args = get(inner, "arguments")
-            args = get(inner, "input") if args is None else args
-            calls.piece(at, id, get(inner, "name"), args, index, raw, out, free=name == "custom")
-            return
-    calls.piece(at, id, get(call, "name"), get(call, "arguments"), index, raw, out)
+    inner = next((inner for name in ("function", "custom") if is_record(inner := get(call, name))), call)
+    args = get(inner, "arguments")
+    args = get(inner, "input") if args is None else args
+    if place is not None:
+        calls.whole(place, id, get(inner, "name"), args, index, raw, out)
+    else:
+        free = is_record(get(call, "custom"))
+        calls.piece(at, id, get(inner, "name"), args, index, raw, out, free=free)
 
 
 def citation(cited: Any, index: int, raw: Any) -> Citation | None:
