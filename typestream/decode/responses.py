@@ -1,30 +1,28 @@
 """The Responses API: its events, and a whole Response.
 
 Rules: dispatch on `type`, never on class; deltas are counted by `(output_index, content_index)`, and what repeats them
-(`*.done`, `output_item.done`, the terminal event) only fills gaps; a tool call's id is its `call_id`; the terminal
-event ends the stream, whatever the transport does.
+(`*.done`, `output_item.done`, the terminal event) only fills gaps; a tool call's id is its `call_id`, and which call
+an event goes on with is in `_output`; the terminal event ends the stream, whatever the transport does.
 
 A stream that does not begin with its beginning was resumed: the deltas of a part whose start was not seen are held
 back until something tells the whole part, so that the text stays exact; at an early end they are given as they are.
 Wire format: OpenAI's `ResponseStreamEvent`.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 from typestream.decode._base import Decoded, get
 from typestream.decode._fields import arguments, is_record, items, number, server_error, string, usage_of
+from typestream.decode._output import Call, Maker, OutputCalls, Part
 from typestream.decode._state import Base, Sent
 from typestream.decode.chat import citation
 from typestream.errors import StreamServerError
-from typestream.events import Event, Finish, Other, ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta
+from typestream.events import Finish, Other, ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta
 
 __all__ = ("ResponsesDecoder",)
 
-_Make = Callable[[str, Any, Any], Event]
-
 # channel -> how an event of it is made
-_MAKE: dict[str, _Make] = {
+_MAKE: dict[str, Maker] = {
     "text": lambda text, raw, logprobs: TextDelta(text, 0, logprobs, raw=raw),
     "refusal": lambda text, raw, _: RefusalDelta(text, raw=raw),
     "summary": lambda text, raw, _: ReasoningDelta(text, raw=raw),
@@ -57,63 +55,6 @@ _SILENT = frozenset(
 )
 
 
-class _Part:
-    """One part of the answer, or the arguments of one call: what was sent of it, what is held back."""
-
-    __slots__ = ("held", "sent", "total", "whole")
-
-    def __init__(self, held: bool, total: Sent | None = None) -> None:
-        self.sent = Sent()
-        self.total = total  # of the channel, over all parts
-        self.held: list[tuple[str, Event]] | None = [] if held else None
-        self.whole = False
-
-    def add(self, text: str, event: Event, out: Decoded) -> None:
-        if self.held is not None:
-            self.held.append((text, event))
-            return
-        self.sent.add(text)
-        if self.total is not None:
-            self.total.add(text)
-        out.append(event)
-
-    def fill(self, whole: str, make: _Make, raw: Any, out: Decoded) -> bool:
-        """Send what is missing of the whole; whether what was sent is how it begins."""
-        held, self.held, self.whole = self.held or [], None, True
-        rest = self.sent.rest(whole)
-        if rest is None:
-            return False
-        tail = "".join(text for text, _ in held)
-        if not tail or not rest.endswith(tail):
-            held = [] if rest else held
-            tail = ""
-        head = rest[: len(rest) - len(tail)]
-        if head:
-            self.add(head, make(head, raw, None), out)
-        for text, event in held:
-            self.add(text, event, out)
-        return True
-
-    def release(self, out: Decoded) -> None:
-        held, self.held = self.held or [], None
-        for text, event in held:
-            self.add(text, event, out)
-
-
-class _Call(_Part):
-    __slots__ = ("id", "item", "name", "number")
-
-    def __init__(self, held: bool, number: int) -> None:
-        super().__init__(held)
-        self.number = number
-        self.item: str | None = None
-        self.id: str | None = None
-        self.name: str | None = None
-
-    def make(self, text: str, raw: Any, _: Any) -> Event:
-        return ToolCallDelta(self.number, arguments=text, raw=raw)
-
-
 class ResponsesDecoder(Base):
     """Complete with the terminal event, `response.failed` excepted."""
 
@@ -121,10 +62,9 @@ class ResponsesDecoder(Base):
         super().__init__()
         self._begun = False
         self._begun_items: set[Any] = set()
-        self._parts: dict[tuple[str, int, int], _Part] = {}
+        self._parts: dict[tuple[str, int, int], Part] = {}
         self._totals = {channel: Sent() for channel in _MAKE}
-        self._calls: list[_Call] = []
-        self._call_at: dict[int, _Call] = {}
+        self._calls = OutputCalls()
         self._said: set[Any] = set()  # citations and items of other kinds
 
     def record(self, item: Any, raw: Any, out: Decoded) -> None:
@@ -163,9 +103,11 @@ class ResponsesDecoder(Base):
             else:
                 self._whole(key, get(item, whole), kind, raw, out)
         elif ending in ("delta", "done") and stem in _ARGUMENTS:
-            call = self._find_call(item, output_index)
             text = get(item, "delta") if ending == "delta" else get(item, _ARGUMENTS[stem])
-            self._call(call, None, get(item, "name"), arguments(text), ending == "done", raw, out)
+            call = self._call_of(item, ending == "done")
+            self._call(
+                call, string(get(item, "call_id")), get(item, "name"), arguments(text), ending == "done", raw, out
+            )
         elif kind == "response.output_text.annotation.added":
             self._citation(get(item, "annotation"), raw, out)
         elif kind == "response.content_part.done":
@@ -178,11 +120,11 @@ class ResponsesDecoder(Base):
 
     # -- text ------------------------------------------------------------------------------------------------------
 
-    def _part(self, key: tuple[str, int, int]) -> _Part:
+    def _part(self, key: tuple[str, int, int]) -> Part:
         part = self._parts.get(key)
         if part is None:
             held = not self._begun and key[1] not in self._begun_items
-            part = self._parts[key] = _Part(held, self._totals[key[0]])
+            part = self._parts[key] = Part(held, self._totals[key[0]])
         return part
 
     def _delta(self, key: tuple[str, int, int], item: Any, raw: Any, out: Decoded) -> None:
@@ -230,11 +172,7 @@ class ResponsesDecoder(Base):
             self._begun_items.add(output_index)
         kind = get(item, "type")
         if kind in _CALLS:
-            call = self._call_at.get(output_index)
-            call_id = string(get(item, "call_id"))
-            if call is None or (call.id and call_id and call.id != call_id):
-                call = self._open_call(output_index)
-            self._call_item(call, item, done, raw, out)
+            self._call_item(item, output_index, done, raw, out)
         elif done and kind == "message":
             for place, part in enumerate(items(get(item, "content"))):
                 self._content(part, output_index, place, "response.output_item.done", raw, out)
@@ -252,29 +190,32 @@ class ResponsesDecoder(Base):
             self._said.add(key)
             out.append(Other(kind, raw=raw))
 
-    def _open_call(self, output_index: int) -> _Call:
-        held = not self._begun and output_index not in self._begun_items
-        call = self._call_at[output_index] = _Call(held, len(self._calls))
-        self._calls.append(call)
+    def _open_call(self, place: int) -> Call:
+        return self._calls.open(not self._begun and place not in self._begun_items, place)
+
+    def _call_of(self, item: Any, whole: bool) -> Call:
+        """The call an arguments event belongs to; one that nothing announced is opened by it."""
+        place, item_id = number(get(item, "output_index")), string(get(item, "item_id"))
+        call = self._calls.of_arguments(item_id, string(get(item, "call_id")), place, whole)
+        if call is None:
+            call = self._open_call(place or 0)
+            call.item = item_id
         return call
 
-    def _find_call(self, item: Any, output_index: int) -> _Call:
-        """The call an arguments event belongs to; one that nothing announced is opened by it."""
-        if get(item, "output_index") is None:
-            item_id = string(get(item, "item_id"))
-            for call in reversed(self._calls):
-                if item_id is None or call.item == item_id:
-                    return call
-        return self._call_at.get(output_index) or self._open_call(output_index)
+    def _call_item(self, item: Any, place: int, done: bool, raw: Any, out: Decoded) -> None:
+        item_id, call_id, name, text = _named(item)
+        if done:
+            call = self._calls.ended(item_id, call_id, place, name, text)
+        else:
+            call = self._calls.begun(item_id, call_id, place)
+        self._say_item(call or self._open_call(place), item, done, raw, out)
 
-    def _call_item(self, call: _Call, item: Any, done: bool, raw: Any, out: Decoded) -> None:
-        call.item = string(get(item, "id")) or call.item
-        text = get(item, "arguments")
-        text = arguments(get(item, "input") if text is None else text)
-        id = string(get(item, "call_id")) or string(get(item, "id"))
-        self._call(call, id, get(item, "name"), text if done else "", done, raw, out)
+    def _say_item(self, call: Call, item: Any, done: bool, raw: Any, out: Decoded) -> None:
+        item_id, call_id, name, text = _named(item)
+        call.item, call.done = item_id or call.item, call.done or done
+        self._call(call, call_id or item_id, name, text if done else "", done, raw, out)
 
-    def _call(self, call: _Call, id: Any, name: Any, text: str, done: bool, raw: Any, out: Decoded) -> None:
+    def _call(self, call: Call, id: Any, name: Any, text: str, done: bool, raw: Any, out: Decoded) -> None:
         new_id = string(id) if call.id is None else None
         new_name = string(name) if call.name is None else None
         if new_id or new_name:
@@ -282,7 +223,7 @@ class ResponsesDecoder(Base):
             out.append(ToolCallDelta(call.number, new_id, new_name, raw=raw))
         if not done and text:
             call.add(text, call.make(text, raw, None), out)
-        elif text and not call.whole and not call.fill(text, call.make, raw, out):
+        elif text and not call.fill(text, call.make, raw, out):
             out.append(Other("tool_call", raw=raw))
 
     # -- the end ---------------------------------------------------------------------------------------------------
@@ -331,7 +272,7 @@ class ResponsesDecoder(Base):
 
     def _fill_channel(self, channel: str, whole: str, raw: Any, out: Decoded) -> None:
         parts = [part for key, part in self._parts.items() if key[0] == channel]
-        rest = _Part(held=True)
+        rest = Part(held=True)
         rest.sent = self._totals[channel]
         for part in parts:
             rest.held = [*(rest.held or ()), *(part.held or ())]
@@ -341,19 +282,15 @@ class ResponsesDecoder(Base):
         elif not rest.fill(whole, _MAKE[channel], raw, out) and channel in ("text", "refusal"):
             out.append(Other("output", raw=raw))
 
-    def _match_call(self, item: Any, unmatched: list[_Call], raw: Any, out: Decoded) -> None:
-        """The call that an item of a whole Response repeats: ids may be used twice, so each is matched once."""
-        call_id, item_id = string(get(item, "call_id")), string(get(item, "id"))
-        for same in (
-            lambda call: call_id is not None and call.id == call_id,
-            lambda call: item_id is not None and call.item == item_id,
-            lambda call: call.id is None,
-        ):
-            call = next(filter(same, unmatched), None)
-            if call is not None:
-                unmatched.remove(call)
-                break
-        else:
-            call = self._open_call(-1 - len(self._calls))
-            call.held = None
-        self._call_item(call, item, True, raw, out)
+    def _match_call(self, item: Any, left: list[Call], raw: Any, out: Decoded) -> None:
+        call = self._calls.repeated(left, *_named(item))
+        if call is None:
+            call = self._calls.open(False, None)
+        self._say_item(call, item, True, raw, out)
+
+
+def _named(item: Any) -> tuple[str | None, str | None, str | None, str]:
+    """A call's item: its id, its `call_id`, its name, its arguments."""
+    text = get(item, "arguments")
+    text = arguments(get(item, "input") if text is None else text)
+    return string(get(item, "id")), string(get(item, "call_id")), string(get(item, "name")), text
