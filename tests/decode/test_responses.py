@@ -109,3 +109,130 @@ def test_other_arguments_than_were_sent_are_told() -> None:
     folded = fold([CREATED, added(call("c1")), piece('{"a":2}'), done(F), completed(F)])
     assert calls(folded) == [("c1", "f", '{"a":2}')]
     assert Other("tool_call") in folded.events
+
+
+# -- gaps: what only some event says
+
+
+def message(*texts: str) -> dict[str, Any]:
+    return {"type": "message", "content": [{"type": "output_text", "text": text} for text in texts]}
+
+
+def text(piece: str, place: int = 0) -> dict[str, Any]:
+    return event("output_text.delta", output_index=place, content_index=0, delta=piece)
+
+
+def part(kind: str, said: str) -> dict[str, Any]:
+    return event(f"content_part.{kind}", output_index=0, content_index=0, part={"type": "output_text", "text": said})
+
+
+GAPS: dict[str, tuple[list[Any], str]] = {
+    "only in the item that began": ([added(message("Hello")), completed()], "Hello"),
+    "only in the part that began": ([part("added", "Hello"), completed()], "Hello"),
+    "in both": ([added(message("Hello")), part("added", "Hello"), completed()], "Hello"),
+    "deltas go on with it": ([part("added", "Hel"), text("lo"), completed()], "Hello"),
+    "deltas repeat it": ([part("added", "Hel"), text("He"), text("llo"), completed()], "Hello"),
+    "deltas repeat it and break off": ([part("added", "Hello"), text("He")], "Hello"),
+    "deltas begin like it": ([part("added", "He"), text("He"), text("he!"), part("done", "HeHehe!")], "HeHehe!"),
+    "deltas turn away from it": ([part("added", "Hello"), text("He"), text("y"), completed()], "HelloHey"),
+    "part done": ([part("done", "Hello"), completed()], "Hello"),
+    "a second end says more": ([text("Hel"), part("done", "Hel"), part("done", "Hello"), completed()], "Hello"),
+    "content is a string": ([completed({"type": "message", "content": "Hello"})], "Hello"),
+    "content has strings": ([text("He"), completed({"type": "message", "content": ["He", *message("llo")["content"]]})],
+                            "Hello"),
+    "only output_text": ([completed(output_text="Hello")], "Hello"),
+    "output_text, too": ([completed(message("Hello"), output_text="Hello")], "Hello"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", GAPS)
+def test_gaps_in_the_text(name: str, form: str) -> None:
+    items, expect = GAPS[name]
+    folded = fold(FORMS[form](item) for item in [CREATED, *items])
+    assert folded.text() == expect
+    assert Other("output") not in folded.events
+
+
+def test_what_is_certain_is_not_held_back() -> None:
+    folded = fold([CREATED, part("added", "Hel"), text("lo"), text("!")])
+    assert [event.text for event in folded.events[1:]] == ["Hel", "lo", "!"]
+
+
+@pytest.mark.parametrize(
+    ("items", "expect"),
+    [
+        ([added(F), completed()], '{"a":1}'),
+        ([added(F), completed(F)], '{"a":1}'),
+        ([added(F)], '{"a":1}'),
+        ([added(F), piece('{"a":'), piece("1}"), completed()], '{"a":1}'),
+        ([added(F), piece('{"a":'), piece("1}"), done(F), completed(F)], '{"a":1}'),
+        ([added({**F, "arguments": "{}"}), piece('{"a":'), piece("1}"), completed()], '{"a":1}'),
+        ([added({**F, "arguments": '{"a"'}), piece(":1}"), completed()], '{"a":1}'),
+        ([added(F), added(F), completed()], '{"a":1}'),
+    ],
+)
+def test_gaps_in_the_arguments(items: list[Any], expect: str) -> None:
+    assert calls(fold([CREATED, *items])) == [("c1", "f", expect)]
+
+
+def test_a_second_text_at_the_same_place_is_told() -> None:
+    folded = fold([CREATED, text("A"), part("done", "A"), part("done", "B"), part("done", "B"), completed()])
+    assert folded.text() == "A"
+    assert folded.events.count(Other("response.content_part.done")) == 1
+
+
+# -- what was thought
+
+
+def thought(piece: str, place: int = 0) -> dict[str, Any]:
+    return event("reasoning_text.delta", output_index=place, content_index=0, delta=piece)
+
+
+def summary(piece: str, place: int = 0) -> dict[str, Any]:
+    return event("reasoning_summary_text.delta", output_index=place, summary_index=0, delta=piece)
+
+
+def reasoning(summary: str = "", text: str = "", **more: Any) -> dict[str, Any]:
+    summaries = [{"type": "summary_text", "text": summary}] if summary else []
+    content = [{"type": "reasoning_text", "text": text}] if text else None
+    return {"type": "reasoning", "summary": summaries, "content": content, **more}
+
+
+BOTH = reasoning("hm", "hm")
+SUMMARY_DONE = event(
+    "reasoning_summary_part.done", output_index=0, summary_index=0, part={"type": "summary_text", "text": "hm"}
+)
+THOUGHTS: dict[str, list[Any]] = {
+    "text, then summary": [thought("h"), summary("h"), thought("m"), summary("m"), completed()],
+    "summary, then text": [summary("hm"), thought("hm"), completed(BOTH)],
+    "text, then both": [thought("hm"), done(BOTH), completed(BOTH)],
+    "text, then only a summary": [thought("hm"), done(reasoning("hm")), completed(reasoning("hm"))],
+    "both at once": [done(BOTH), completed(BOTH)],
+    "both at the end": [completed(BOTH)],
+    "at another index": [thought("hm", 1), text("!", 2), completed(BOTH, message("!"))],
+    "part done": [SUMMARY_DONE, completed()],
+    "the item that began": [added(reasoning("", "hm")), completed()],
+    "two items": [summary("h"), thought("m", 1), completed(reasoning("h"), reasoning("", "m"))],
+    "two items, one only at the end": [thought("h"), completed(reasoning("", "h"), reasoning("m"))],
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", THOUGHTS)
+def test_what_was_thought_is_said_once(name: str, form: str) -> None:
+    folded = fold(FORMS[form](item) for item in [CREATED, *THOUGHTS[name]])
+    assert sorted(folded.reasoning()) == ["h", "m"]
+    assert folded.text() in ("", "!")
+
+
+def test_the_other_channel_is_told() -> None:
+    folded = fold([CREATED, thought("hm"), summary("short"), completed()])
+    assert folded.reasoning() == "hm"
+    assert folded.events.count(Other("reasoning")) == 1
+
+
+def test_thoughts_that_cannot_be_read_are_told_once() -> None:
+    sealed = reasoning(id="rs", encrypted_content="gAAA")
+    folded = fold([CREATED, done(sealed), completed(sealed)])
+    assert folded.events.count(Other("encrypted_content")) == 1

@@ -4,6 +4,7 @@ Rules: a call is known by its item's id, then by its `call_id`, then by its `out
 wrong, but hardly two at once; what one of them says is not believed where the call's name or arguments gainsay it.
 """
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,29 +20,46 @@ Maker = Callable[[str, Any, Any], Event]
 class Part:
     """One part of the answer, or the arguments of one call: what was sent of it, what is held back."""
 
-    __slots__ = ("held", "sent", "total", "whole")
+    __slots__ = ("agreed", "held", "refused", "sent", "start", "total")
 
     def __init__(self, held: bool, total: Sent | None = None) -> None:
         self.sent = Sent()
         self.total = total  # of the channel, over all parts
         self.held: list[tuple[str, Event]] | None = [] if held else None
-        self.whole = False
+        self.start: tuple[str, Event] | None = None  # what was in the announcement
+        self.agreed = 0  # so many characters of the deltas are those of the start, -1 where they go on with it
+        self.refused: int | None = None  # the hash of a whole that does not fit
+
+    def begin(self, text: str, event: Event) -> None:
+        """What an announcement has of it already. Deltas may repeat it or go on with it: as long as both can be, they
+        are held back."""
+        if not self.sent.length and not self.held:
+            self.start, self.held = (text, event), []
 
     def add(self, text: str, event: Event, out: Decoded) -> None:
         if self.held is not None:
             self.held.append((text, event))
+            if self.start is not None and not self._repeats(self.start[0], text):
+                self.agreed = -1
+                self.release(out)
             return
         self.sent.add(text)
         if self.total is not None:
             self.total.add(text)
         out.append(event)
 
+    def _repeats(self, start: str, text: str) -> bool:
+        at = self.agreed
+        self.agreed = at + len(text)
+        return at >= len(start) or start.startswith(text, at) or text.startswith(start[at:])
+
     def fill(self, whole: str, make: Maker, raw: Any, out: Decoded) -> bool:
-        """Send what is missing of the whole; whether what was sent is how it begins."""
-        held, self.held, self.whole = self.held or [], None, True
+        """Send what is missing of the whole; whether what was sent is how it begins, or was said not to be."""
         rest = self.sent.rest(whole)
         if rest is None:
-            return False
+            refused, self.refused = self.refused, hash(whole)
+            return refused == self.refused
+        held, self.held, self.start = self.held or [], None, None
         tail = "".join(text for text, _ in held)
         if not tail or not rest.endswith(tail):
             held = [] if rest else held
@@ -54,7 +72,11 @@ class Part:
         return True
 
     def release(self, out: Decoded) -> None:
+        """Send what was held back: nothing tells the whole."""
         held, self.held = self.held or [], None
+        start, self.start = self.start, None
+        if start is not None and self.agreed < len(start[0]):
+            held = [start, *held] if self.agreed < 0 else [start]
         for text, event in held:
             self.add(text, event, out)
 
@@ -73,6 +95,18 @@ class Call(Part):
         self.name: str | None = None
         self.done = False  # its item is
 
+    def begin(self, text: str, event: Event) -> None:
+        """Nothing can follow whole JSON: deltas then take its place."""
+        held = self.held
+        super().begin(text, event)
+        if self.start is not None and is_json(text):
+            self.held = held
+
+    def add(self, text: str, event: Event, out: Decoded) -> None:
+        if self.held is None:
+            self.start = None
+        super().add(text, event, out)
+
     def make(self, text: str, raw: Any, _: Any) -> Event:
         return ToolCallDelta(self.number, arguments=text, raw=raw)
 
@@ -82,6 +116,15 @@ class Call(Part):
             return False
         rest = self.sent.rest(text)
         return rest == "" or (rest is not None and not self.done) or not text
+
+
+def is_json(text: str) -> bool:
+    """Whether a text is a whole JSON value."""
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 class OutputCalls:

@@ -1,8 +1,9 @@
 """The Responses API: its events, and a whole Response.
 
 Rules: dispatch on `type`, never on class; deltas are counted by `(output_index, content_index)`, and what repeats them
-(`*.done`, `output_item.done`, the terminal event) only fills gaps; a tool call's id is its `call_id`, and which call
-an event goes on with is in `_output`; the terminal event ends the stream, whatever the transport does.
+(`*.done`, `output_item.done`, the terminal event) only fills gaps; what a reasoning item says twice, as its summary and
+as its text, is said once, by the first of them; a tool call's id is its `call_id`, and which call an event goes on with
+is decided in `_output`; the terminal event ends the stream, whatever the transport does.
 
 A stream that does not begin with its beginning was resumed: the deltas of a part whose start was not seen are held
 back until something tells the whole part, so that the text stays exact; at an early end they are given as they are.
@@ -12,7 +13,7 @@ Wire format: OpenAI's `ResponseStreamEvent`.
 from typing import Any
 
 from typestream.decode._base import Decoded, get
-from typestream.decode._fields import arguments, is_record, items, number, server_error, string, usage_of
+from typestream.decode._fields import arguments, fields, is_record, items, number, server_error, string, usage_of
 from typestream.decode._output import Call, Maker, OutputCalls, Part
 from typestream.decode._state import Base, Sent
 from typestream.decode.chat import citation
@@ -42,17 +43,16 @@ _ARGUMENTS = {"response.function_call_arguments": "arguments", "response.custom_
 _CALLS = ("function_call", "custom_tool_call")
 _BEGIN = ("response.created", "response.queued", "response.in_progress")
 _END = ("response.completed", "response.incomplete", "response.failed", "response.cancelled", "response.done")
-_SILENT = frozenset(
-    (
-        "response.content_part.added",
-        "response.reasoning_part.added",
-        "response.reasoning_part.done",
-        "response.reasoning_summary_part.added",
-        "response.reasoning_summary_part.done",
-        "keepalive",
-        "ping",
-    )
-)
+_SILENT = ("keepalive", "ping")
+# event type without ".added" or ".done" -> the channel of the part, unless its type is another's; the index
+_PARTS = {
+    "response.content_part": ("text", "content_index"),
+    "response.reasoning_part": ("thought", "content_index"),
+    "response.reasoning_summary_part": ("summary", "summary_index"),
+}
+_THOUGHTS = ("summary", "thought")
+_FIELDS = {"message": (("content", "text"),), "reasoning": (("summary", "summary"), ("content", "thought"))}
+_PART_TYPES = {"refusal": "refusal", "summary_text": "summary", "reasoning_text": "thought"}
 
 
 class ResponsesDecoder(Base):
@@ -65,6 +65,7 @@ class ResponsesDecoder(Base):
         self._parts: dict[tuple[str, int, int], Part] = {}
         self._totals = {channel: Sent() for channel in _MAKE}
         self._calls = OutputCalls()
+        self._thinks: dict[int, str] = {}  # output_index -> the channel that spoke first
         self._said: set[Any] = set()  # citations and items of other kinds
 
     def record(self, item: Any, raw: Any, out: Decoded) -> None:
@@ -102,6 +103,10 @@ class ResponsesDecoder(Base):
                 self._delta(key, item, raw, out)
             else:
                 self._whole(key, get(item, whole), kind, raw, out)
+        elif ending in ("added", "done") and stem in _PARTS:
+            channel, place = _PARTS[stem]
+            key = (channel, output_index, number(get(item, place)) or 0)
+            self._content(get(item, "part"), key, kind, raw, out)
         elif ending in ("delta", "done") and stem in _ARGUMENTS:
             text = get(item, "delta") if ending == "delta" else get(item, _ARGUMENTS[stem])
             call = self._call_of(item, ending == "done")
@@ -110,10 +115,8 @@ class ResponsesDecoder(Base):
             )
         elif kind == "response.output_text.annotation.added":
             self._citation(get(item, "annotation"), raw, out)
-        elif kind == "response.content_part.done":
-            self._content(get(item, "part"), output_index, number(get(item, "content_index")) or 0, kind, raw, out)
         elif stem == "response.output_item":
-            self._item_event(ending == "done", get(item, "item"), output_index, raw, out)
+            self._item_event(kind, get(item, "item"), output_index, raw, out)
         else:
             return False
         return True
@@ -131,26 +134,33 @@ class ResponsesDecoder(Base):
         delta = get(item, "delta")
         if is_record(delta):
             delta = get(delta, "text")
-        if isinstance(delta, str) and delta:
+        if isinstance(delta, str) and delta and self._speaks(key, raw, out):
             logprobs = get(item, "logprobs")
             logprobs = logprobs if isinstance(logprobs, list) and logprobs else None
             self._part(key).add(delta, _MAKE[key[0]](delta, raw, logprobs), out)
 
     def _whole(self, key: tuple[str, int, int], whole: Any, kind: str, raw: Any, out: Decoded) -> None:
-        if not isinstance(whole, str) or not whole:
+        if not isinstance(whole, str) or not whole or not self._speaks(key, raw, out):
             return
-        part = self._part(key)
-        if not part.whole and not part.fill(whole, _MAKE[key[0]], raw, out):
+        if not self._part(key).fill(whole, _MAKE[key[0]], raw, out):
             out.append(Other(kind, raw=raw))  # what was sent cannot be taken back: the difference is there to see
 
-    def _content(self, part: Any, output_index: int, place: int, kind: str, raw: Any, out: Decoded) -> None:
-        what = get(part, "type")
-        if what == "refusal":
-            self._whole(("refusal", output_index, place), get(part, "refusal"), kind, raw, out)
-        elif what in ("output_text", "text"):
-            self._whole(("text", output_index, place), get(part, "text"), kind, raw, out)
-        elif what == "reasoning_text":
-            self._whole(("thought", output_index, place), get(part, "text"), kind, raw, out)
+    def _speaks(self, key: tuple[str, int, int], raw: Any, out: Decoded) -> bool:
+        """Whether a channel is not the second of its item to say what was thought."""
+        channel, output_index, _ = key
+        if channel not in _THOUGHTS or self._thinks.setdefault(output_index, channel) == channel:
+            return True
+        out.append(Other("reasoning", raw=raw))
+        return False
+
+    def _content(self, part: Any, key: tuple[str, int, int], kind: str, raw: Any, out: Decoded) -> None:
+        """A part in whole, or what the event that announces it has of it."""
+        channel, text = _said(part, key[0])
+        key = (channel, *key[1:])
+        if kind.endswith(".done"):
+            self._whole(key, text, kind, raw, out)
+        elif text and self._speaks(key, raw, out):
+            self._part(key).begin(text, _MAKE[channel](text, raw, None))
         for one in items(get(part, "annotations")):
             self._citation(one, raw, out)
 
@@ -165,30 +175,36 @@ class ResponsesDecoder(Base):
 
     # -- items of the output ---------------------------------------------------------------------------------------
 
-    def _item_event(self, done: bool, item: Any, output_index: int, raw: Any, out: Decoded) -> None:
+    def _item_event(self, event: str, item: Any, output_index: int, raw: Any, out: Decoded) -> None:
         if not is_record(item):
             return
+        kind, done = get(item, "type"), event.endswith(".done")
         if not done:
             self._begun_items.add(output_index)
-        kind = get(item, "type")
         if kind in _CALLS:
             self._call_item(item, output_index, done, raw, out)
-        elif done and kind == "message":
-            for place, part in enumerate(items(get(item, "content"))):
-                self._content(part, output_index, place, "response.output_item.done", raw, out)
-        elif done and kind == "reasoning":
-            for place, part in enumerate(items(get(item, "summary"))):
-                self._whole(("summary", output_index, place), get(part, "text"), "reasoning", raw, out)
-            for place, part in enumerate(items(get(item, "content"))):
-                self._content(part, output_index, place, "reasoning", raw, out)
+        elif kind in ("message", "reasoning"):
+            for field, channel in _FIELDS[kind]:
+                for place, part in enumerate(_parts(get(item, field))):
+                    self._content(part, (channel, output_index, place), event, raw, out)
+            if done:
+                self._sealed(item, raw, out)
         elif done:
             self._other_item(item, raw, out)
 
-    def _other_item(self, item: Any, raw: Any, out: Decoded) -> None:
-        kind, key = string(get(item, "type")) or "item", ("item", string(get(item, "id")))
-        if key[1] is None or key not in self._said:
-            self._said.add(key)
+    def _sealed(self, item: Any, raw: Any, out: Decoded) -> None:
+        """Thoughts that only the server can read, to be given back to it."""
+        sealed = string(get(item, "encrypted_content"))
+        if sealed:
+            self._once("encrypted_content", string(get(item, "id")) or sealed, raw, out)
+
+    def _once(self, kind: str, key: str | None, raw: Any, out: Decoded) -> None:
+        if key is None or (kind, key) not in self._said:
+            self._said.add((kind, key))
             out.append(Other(kind, raw=raw))
+
+    def _other_item(self, item: Any, raw: Any, out: Decoded) -> None:
+        self._once(string(get(item, "type")) or "item", string(get(item, "id")), raw, out)
 
     def _open_call(self, place: int) -> Call:
         return self._calls.open(not self._begun and place not in self._begun_items, place)
@@ -214,6 +230,8 @@ class ResponsesDecoder(Base):
         item_id, call_id, name, text = _named(item)
         call.item, call.done = item_id or call.item, call.done or done
         self._call(call, call_id or item_id, name, text if done else "", done, raw, out)
+        if text and not done:
+            call.begin(text, call.make(text, raw, None))
 
     def _call(self, call: Call, id: Any, name: Any, text: str, done: bool, raw: Any, out: Decoded) -> None:
         new_id = string(id) if call.id is None else None
@@ -229,7 +247,7 @@ class ResponsesDecoder(Base):
     # -- the end ---------------------------------------------------------------------------------------------------
 
     def _terminal(self, kind: Any, response: Any, raw: Any, out: Decoded) -> None:
-        self._fill_all(items(get(response, "output")), raw, out)
+        self._fill_all(response, raw, out)
         self.count(usage_of(get(response, "usage"), raw), out)
         status = string(get(response, "status"))
         if status in ("in_progress", "queued") and kind not in _END:
@@ -245,42 +263,66 @@ class ResponsesDecoder(Base):
         if reason:
             out.append(Finish(reason, raw=raw))
 
-    def _fill_all(self, output: list[Any], raw: Any, out: Decoded) -> None:
+    def _fill_all(self, response: Any, raw: Any, out: Decoded) -> None:
         """Fill the gaps from a whole Response, by the whole text of each channel: its indices need not be the
         stream's own."""
         whole: dict[str, str] = dict.fromkeys(_MAKE, "")
-        unmatched = list(self._calls)
-        for item in output:
+        left = list(self._calls)
+        thinks = list(self._thinks.values())
+        for place, item in enumerate(items(get(response, "output"))):
             kind = get(item, "type")
-            for part in [*items(get(item, "content")), *items(get(item, "summary"))]:
-                what, text = get(part, "type"), get(part, "text")
-                channel = {"refusal": "refusal", "summary_text": "summary", "reasoning_text": "thought"}.get(
-                    what if isinstance(what, str) else "", "text"
-                )
-                text = get(part, "refusal") if channel == "refusal" else text
-                if isinstance(text, str) and kind in ("message", "reasoning"):
-                    whole[channel] += text
-                for one in items(get(part, "annotations")):
-                    self._citation(one, raw, out)
             if kind in _CALLS:
-                self._match_call(item, unmatched, raw, out)
-            elif kind not in ("message", "reasoning") and is_record(item):
+                self._match_call(item, left, raw, out)
+            elif kind == "message":
+                for part in _parts(get(item, "content")):
+                    channel, text = _said(part, "text")
+                    whole[channel] += text or ""
+                    for one in items(get(part, "annotations")):
+                        self._citation(one, raw, out)
+            elif kind == "reasoning":
+                self._thoughts(item, self._thinks.get(place), thinks, whole, raw, out)
+                self._sealed(item, raw, out)
+            elif is_record(item):
                 self._other_item(item, raw, out)
+        whole["text"] = whole["text"] or string(fields(response).get("output_text")) or ""
+        for call in left:
+            call.release(out)
         # Thoughts first, then what was answered: the order they were written in.
         for channel in ("summary", "thought", "text", "refusal"):
             self._fill_channel(channel, whole[channel], raw, out)
 
+    def _thoughts(
+        self, item: Any, first: str | None, thinks: list[str], whole: dict[str, str], raw: Any, out: Decoded
+    ) -> None:
+        """What was thought, of the channel that spoke in the stream: `first`, or the next of `thinks`."""
+        said = dict.fromkeys(_THOUGHTS, "")
+        for field, default in _FIELDS["reasoning"]:
+            for part in _parts(get(item, field)):
+                channel, text = _said(part, default)
+                if channel in said:
+                    said[channel] += text or ""
+        if any(said.values()):
+            following = thinks.pop(0) if thinks else None
+            first = first or following or next(channel for channel in _THOUGHTS if said[channel])
+            whole[first] += said.pop(first)
+            if any(said.values()):
+                self._once("reasoning", string(get(item, "id")), raw, out)
+
     def _fill_channel(self, channel: str, whole: str, raw: Any, out: Decoded) -> None:
         parts = [part for key, part in self._parts.items() if key[0] == channel]
+        total = self._totals[channel]
+        if not whole or total.rest(whole) is None:
+            for part in parts:
+                part.release(out)
+            if whole and channel not in _THOUGHTS:
+                out.append(Other("output", raw=raw))
+            return
         rest = Part(held=True)
-        rest.sent = self._totals[channel]
+        rest.sent = total
+        rest.held = [piece for part in parts for piece in part.held or ()]
         for part in parts:
-            rest.held = [*(rest.held or ()), *(part.held or ())]
-            part.held = None
-        if not whole:
-            rest.release(out)
-        elif not rest.fill(whole, _MAKE[channel], raw, out) and channel in ("text", "refusal"):
-            out.append(Other("output", raw=raw))
+            part.held = part.start = None
+        rest.fill(whole, _MAKE[channel], raw, out)
 
     def _match_call(self, item: Any, left: list[Call], raw: Any, out: Decoded) -> None:
         call = self._calls.repeated(left, *_named(item))
@@ -294,3 +336,16 @@ def _named(item: Any) -> tuple[str | None, str | None, str | None, str]:
     text = get(item, "arguments")
     text = arguments(get(item, "input") if text is None else text)
     return string(get(item, "id")), string(get(item, "call_id")), string(get(item, "name")), text
+
+
+def _parts(content: Any) -> list[Any]:
+    return [content] if isinstance(content, str) else items(content)
+
+
+def _said(part: Any, channel: str) -> tuple[str, str | None]:
+    """The channel of a part, and its text; `channel` is where one belongs whose type says nothing else."""
+    if isinstance(part, str):
+        return channel, part
+    kind = get(part, "type")
+    channel = _PART_TYPES.get(kind if isinstance(kind, str) else "", channel)
+    return channel, string(get(part, "refusal" if channel == "refusal" else "text"))
