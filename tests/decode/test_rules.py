@@ -550,6 +550,57 @@ def test_thoughts_of_gemini(names: tuple[str, str, str]) -> None:
     assert (folded.reasoning(), folded.text(), folded.finish()) == ("hm", "Hi", "STOP")
 
 
+def gemini(call: Any = None, reason: Any = None, index: int = 0, text: Any = None) -> dict[str, Any]:
+    part = {"text": text} if call is None else {"functionCall": call}
+    return {"candidates": [{"content": {"parts": [part]}, "finishReason": reason, "index": index}]}
+
+
+def part_of(path: str, **value: Any) -> dict[str, Any]:
+    return {"partialArgs": [{"jsonPath": path, **value}], "willContinue": True}
+
+
+OPEN, STOP = {"name": "f", "willContinue": True}, gemini({}, "STOP")
+
+
+def test_a_candidate_that_begins_late_must_finish_too() -> None:
+    items = [gemini(text="a", reason="STOP"), gemini(text="x", index=1)]
+    assert fold(items).completion == "incomplete"
+    assert fold([*items, gemini(text="y", reason="STOP", index=1)]).completion == "complete"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "expect"),
+    [
+        ([part_of("$.b", numberValue=50), part_of("$.c", stringValue="warm")], {"b": 50, "c": "warm"}),
+        ([part_of("$.c", stringValue="w", willContinue=True), part_of("$.c", stringValue="w")], {"c": "ww"}),
+        ([part_of("$.a.b[0]", boolValue=True), part_of("$.a.b[1]['x y']", nullValue="NULL_VALUE")],
+         {"a": {"b": [True, {"x y": None}]}}),
+        ([part_of("$.c", willContinue=True), part_of("$.c", stringValue="w")], {"c": "w"}),
+        ([], {}),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("form", [lambda item: item, as_object])
+@pytest.mark.parametrize("close", [True, False])
+def test_arguments_in_parts(pieces: list[Any], expect: Any, form: Any, close: bool) -> None:
+    items = [gemini(OPEN), *map(gemini, pieces), *([STOP] if close else [])]
+    folded = fold(map(form, items))
+    assert [(one["name"], values(one["arguments"])) for one in folded.calls()] == [("f", expect)]
+
+
+def test_two_calls_with_arguments_in_parts() -> None:
+    one, two = part_of("$.a", numberValue=1), {**part_of("$.b", numberValue=2), "name": "g"}
+    folded = fold([gemini(OPEN), gemini(one), gemini({}), gemini(two), STOP])
+    assert [(call["name"], values(call["arguments"])) for call in folded.calls()] == [("f", {"a": 1}), ("g", {"b": 2})]
+    assert fold([gemini({})]).calls() == []
+
+
+@pytest.mark.parametrize("path", ["$", "$..b", "$.*", "$.a[999999999]", "b", None, "$.a.b", "$" + ".a" * 9999])
+def test_arguments_that_cannot_be_put_together_are_told(path: Any) -> None:
+    folded = fold([gemini(OPEN), gemini(part_of("$.a", numberValue=1)), gemini(part_of(path, stringValue="x")), STOP])
+    assert folded.calls() == [{"id": None, "name": "f", "arguments": ""}]
+    assert Other("partialArgs") in folded.events
+
+
 def test_stray_text_in_a_wrapper_decides_nothing() -> None:
     items = [{"type": "agent_updated_stream_event"}, "stray", {"type": "raw_response_event", "data": CREATED}]
     folded = fold([*items, {"type": "raw_response_event", "data": finished("Hi")}])

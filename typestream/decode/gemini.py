@@ -1,14 +1,17 @@
 """Gemini's `generateContent`: REST in camelCase, the SDK's objects in snake_case; also as one JSON array.
 
-Rules: every candidate is a choice; a part with `thought` is reasoning; a function call comes whole; a blocked prompt
-finishes with the reason of the block. Counts are the source's: `output` is without the thoughts.
+Rules: every candidate is a choice; a part with `thought` is reasoning; a function call comes whole, or is put together
+of its `partialArgs` and said when it is; a blocked prompt finishes with the reason of the block. Counts are the
+source's: `output` is without the thoughts.
 Wire format: Google's `GenerateContentResponse`.
 """
 
-from typing import Any
+import re
+from itertools import pairwise
+from typing import Any, Final
 
 from typestream.decode._base import Decoded, get
-from typestream.decode._fields import arguments, fields, is_record, items, number, real, server_error, string
+from typestream.decode._fields import arguments, dump, fields, is_record, items, number, real, server_error, string
 from typestream.decode._state import Base
 from typestream.events import Citation, Finish, Other, ReasoningDelta, TextDelta, ToolCallDelta, Usage
 
@@ -26,6 +29,73 @@ def either(record: Any, snake: str) -> Any:
     return get(record, head + "".join(word.capitalize() for word in tail))
 
 
+_NEW: Final = object()
+_DEPTH = 64
+_STEP = re.compile(r"""\.([^.*\[\]]+)|\[(\d+)\]|\['([^']*)'\]|\["([^"]*)"\]""")
+
+
+def _steps(path: Any) -> list[str | int]:
+    """The names and places of a JSONPath.
+
+    Raises:
+        ValueError: it is none, or of those that can match more than one value.
+    """
+    steps: list[str | int] = []
+    at = 1
+    while isinstance(path, str) and path.startswith("$") and at < len(path):
+        step = _STEP.match(path, at)
+        if step is None:
+            break
+        name, place, *quoted = step.groups()
+        steps.append(int(place) if place else next(filter(None, (name, *quoted)), ""))
+        at = step.end()
+    if not steps or at < len(path) or len(steps) > _DEPTH:
+        raise ValueError(path)
+    return steps
+
+
+def _value(partial: Any) -> Any:
+    for name in ("string_value", "number_value", "bool_value"):
+        found = either(partial, name)
+        if found is not None:
+            return found
+    return None
+
+
+class _OpenCall:
+    """A call whose arguments come in parts, each with its place."""
+
+    def __init__(self, number: int, args: Any) -> None:
+        self.number = number
+        self.args: Any = {**fields(args)}
+        self.whole = True  # every part had a place that could be made out
+
+    def put(self, partial: Any) -> None:
+        """
+        Raises:
+            ValueError, TypeError: it has no place in what came before.
+        """
+        steps = _steps(either(partial, "json_path"))
+        into, last, value = self.args, steps[-1], _value(partial)
+        for step, following in pairwise(steps):
+            into = _into(into, step, {} if isinstance(following, str) else [])
+        before = _into(into, last, _NEW)
+        if isinstance(before, str) and isinstance(value, str):
+            into[last] = before + value
+        elif value is not None or before is _NEW:
+            into[last] = value
+
+
+def _into(record: Any, step: str | int, new: Any) -> Any:
+    """What is there, or `new` once it is put there."""
+    if isinstance(step, str) and isinstance(record, dict):
+        return record.setdefault(step, new)
+    if isinstance(step, int) and isinstance(record, list) and step <= len(record):
+        record += [new] if step == len(record) else []
+        return record[step]
+    raise ValueError(step)
+
+
 class GeminiDecoder(Base):
     """Complete when every candidate that was seen has its finish reason, or the prompt was blocked."""
 
@@ -33,6 +103,7 @@ class GeminiDecoder(Base):
         super().__init__()
         self._reasons: dict[int, str | None] = {}
         self._calls: dict[int, int] = {}
+        self._open: dict[int, _OpenCall] = {}
         self._cited: set[Citation] = set()
 
     def record(self, item: Any, raw: Any, out: Decoded) -> None:
@@ -51,6 +122,8 @@ class GeminiDecoder(Base):
             out.append(Finish(blocked, raw=raw))
         if self._reasons and all(self._reasons.values()):
             self.confirm()
+        elif self.completion == "complete":
+            self.completion = "incomplete"  # another candidate has begun
         error = server_error(item)
         if error is not None:
             out.append(error)
@@ -62,6 +135,8 @@ class GeminiDecoder(Base):
             self._part(part, index, raw, out)
         self._citations(candidate, index, raw, out)
         reason = real(either(candidate, "finish_reason"))
+        if reason:
+            self._close(index, raw, out)
         if reason and self._reasons[index] is None:
             self._reasons[index] = reason
             out.append(Finish(reason, index, raw=raw))
@@ -73,13 +148,46 @@ class GeminiDecoder(Base):
             out.append(ReasoningDelta(text, index, raw=raw) if thought else TextDelta(text, index, raw=raw))
         call = either(part, "function_call")
         if is_record(call):
-            number = self._calls[index] = self._calls.get(index, -1) + 1
-            id, name = string(get(call, "id")), string(get(call, "name"))
-            args = get(call, "args")
-            out.append(ToolCallDelta(number, id, name, arguments({} if args is None else args), index, raw=raw))
+            self._call(call, index, raw, out)
         for name, value in fields(part).items():
             if name not in _QUIET_PARTS and value is not None and value != "":
                 out.append(Other(name, index, raw=raw))
+
+    def _call(self, call: Any, index: int, raw: Any, out: Decoded) -> None:
+        id, name, args = string(get(call, "id")), string(get(call, "name")), get(call, "args")
+        partial, more = items(either(call, "partial_args")), either(call, "will_continue") is True
+        if name or index not in self._open:
+            if not (id or name or args or partial):
+                out.append(Other("functionCall", index, raw=raw))
+                return
+            self._close(index, raw, out)
+            number = self._calls[index] = self._calls.get(index, -1) + 1
+            text = "" if partial or more else arguments({} if args is None else args)
+            out.append(ToolCallDelta(number, id, name, text, index, raw=raw))
+            if text:
+                return
+            self._open[index] = _OpenCall(number, args)
+        for one in partial:
+            try:
+                self._open[index].put(one)
+            except (ValueError, TypeError):
+                self._open[index].whole = False
+                out.append(Other("partialArgs", index, raw=raw))
+        if not more:
+            self._close(index, raw, out)
+
+    def _close(self, index: int, raw: Any, out: Decoded) -> None:
+        """Say the arguments that were put together; none where a part of them is missing."""
+        call = self._open.pop(index, None)
+        if call is not None and call.whole:
+            out.append(ToolCallDelta(call.number, arguments=dump(call.args), index=index, raw=raw))
+
+    def end(self) -> Decoded:
+        """The arguments of calls that nothing closed."""
+        out: Decoded = []
+        for index in list(self._open):
+            self._close(index, None, out)
+        return out
 
     def _citations(self, candidate: Any, index: int, raw: Any, out: Decoded) -> None:
         metadata = either(candidate, "citation_metadata")

@@ -295,7 +295,7 @@ class ResponsesDecoder(Base):
         self, item: Any, first: str | None, thinks: list[str], whole: dict[str, str], raw: Any, out: Decoded
     ) -> None:
         """What was thought, of the channel that spoke in the stream: `first`, or the next of `thinks`."""
-        said = dict.fromkeys(_THOUGHTS, "")
+        said: dict[str, str] = dict.fromkeys(_THOUGHTS, "")
         for field, default in _FIELDS["reasoning"]:
             for part in _parts(get(item, field)):
                 channel, text = _said(part, default)
