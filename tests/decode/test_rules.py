@@ -505,6 +505,45 @@ OTHERS: dict[str, tuple[list[Any], str, list[Any]]] = {
         [],
     ),
     "llama.cpp": ([{"content": "Hi", "stop": False}, {"content": "", "stop": True, "stop_type": "eos"}], "eos", []),
+    "KoboldCpp": ([{"token": "Hi", "finish_reason": None}, {"token": "", "finish_reason": "stop"}], "stop", []),
+    "Baidu": (
+        [
+            {"id": "as", "object": "chat.completion", "sentence_id": 0, "is_end": False, "result": "H",
+             "finish_reason": "normal"},
+            {"id": "as", "object": "chat.completion", "sentence_id": 1, "is_end": True, "result": "i",
+             "finish_reason": "normal", "usage": {"prompt_tokens": 1, "completion_tokens": 2}},
+        ],
+        "normal",
+        [],
+    ),
+    "Cohere v1": (
+        [
+            {"event_type": "stream-start", "generation_id": "g"},
+            {"event_type": "text-generation", "text": "Hi"},
+            {"event_type": "tool-calls-generation", "tool_calls": [{"name": "f", "parameters": {"a": 1}}]},
+            {"event_type": "stream-end", "finish_reason": "COMPLETE",
+             "response": {"text": "Hi", "meta": {"tokens": {"input_tokens": 1, "output_tokens": 2}}}},
+        ],
+        "COMPLETE",
+        [(None, "f", {"a": 1})],
+    ),
+    "DashScope": (
+        [
+            {"output": {"choices": [{"message": {"content": "H"}, "finish_reason": "null"}]}, "request_id": "r"},
+            {"output": {"choices": [{"message": {"content": "i"}, "finish_reason": "stop"}]}, "request_id": "r",
+             "usage": {"input_tokens": 1, "output_tokens": 2}},
+        ],
+        "stop",
+        [],
+    ),
+    "DashScope, text": (
+        [
+            {"output": {"text": "H", "finish_reason": "null"}, "usage": {"input_tokens": 1, "output_tokens": 1}},
+            {"output": {"text": "i", "finish_reason": "stop"}, "usage": {"input_tokens": 1, "output_tokens": 2}},
+        ],
+        "stop",
+        [],
+    ),
     "sse library": (
         [{"event": "message", "data": '{"choices":[{"delta":{"content":"Hi"}}]}'}, {"data": ""},
          {"data": '{"choices":[{"delta":{},"finish_reason":"stop"}]}'}, {"data": "[DONE]"}],
@@ -525,6 +564,47 @@ def test_other_formats(name: str, form: Any) -> None:
     assert [(one["id"], one["name"], values(one["arguments"])) for one in folded.calls()] == calls
     assert folded.completion == "complete"
     assert len(folded.starts()) == 1
+
+
+@pytest.mark.parametrize("name", ["Baidu", "Cohere v1", "DashScope", "DashScope, text"])
+@pytest.mark.parametrize("form", [lambda item: item, as_object])
+def test_counts_of_other_formats(name: str, form: Any) -> None:
+    assert fold(map(form, OTHERS[name][0])).usage() == {"input": 1, "output": 2, "total": 3}
+
+
+def test_an_end_that_is_said_in_every_item_is_none() -> None:
+    assert fold(OTHERS["Baidu"][0][:1]).completion == "incomplete"
+
+
+def test_calls_and_counts_of_workers_ai() -> None:
+    calls = [{"name": "f", "arguments": {"a": 1}}, {"name": "f", "arguments": {"a": 2}}]
+    usage = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
+    folded = fold([{"response": "Hi", "p": "x"}, {"response": None, "tool_calls": calls, "usage": usage}])
+    assert [(one["name"], values(one["arguments"])) for one in folded.calls()] == [("f", {"a": 1}), ("f", {"a": 2})]
+    assert (folded.text(), folded.usage()) == ("Hi", {"input": 1, "output": 2, "total": 3})
+
+
+def test_fields_that_a_small_format_does_not_know_are_told_once() -> None:
+    items = [{"response": "H", "x": 1}, {"response": "i", "x": 1}, {"response": "!", "x": 2, "y": None}]
+    assert [event.kind for event in fold(items).events if type(event) is Other] == ["x", "x"]
+
+
+def test_what_bedrock_says_of_tools_of_its_own_is_told() -> None:
+    items = [
+        {"contentBlockStart": {"contentBlockIndex": 0, "start": {"toolResult": {"toolUseId": "t"}}}},
+        {"contentBlockDelta": {"contentBlockIndex": 0, "delta": {"toolResult": [{"text": "r"}]}}},
+        {"contentBlockDelta": {"contentBlockIndex": 1, "delta": {"reasoningContent": {"signature": "s"}}}},
+    ]
+    kinds = [event.kind for event in fold(items).events if type(event) is Other]
+    assert kinds == ["toolResult", "toolResult", "signature"]
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_every_exception_of_bedrock_is_an_error(first: bool) -> None:
+    items = [] if first else [{"contentBlockDelta": {"contentBlockIndex": 0, "delta": {"text": "Hi"}}}]
+    folded = fold([*items, {"modelTimeoutException": {"message": "slow"}}])
+    assert folded.error is not None
+    assert (str(folded.error), getattr(folded.error, "code", None)) == ("slow", "modelTimeoutException")
 
 
 def test_a_tool_whose_input_comes_twice() -> None:

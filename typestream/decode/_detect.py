@@ -6,7 +6,7 @@ from typestream.decode._base import Decoder, get
 from typestream.decode._fields import is_record, server_error
 from typestream.decode.anthropic import AnthropicDecoder
 from typestream.decode.chat import ChatDecoder
-from typestream.decode.events import BedrockDecoder, CohereDecoder, InteractionsDecoder
+from typestream.decode.events import BedrockDecoder, CohereDecoder, CohereV1Decoder, InteractionsDecoder
 from typestream.decode.frameworks import LangChainDecoder, PydanticAIDecoder, WrappedDecoder, wrapper_of
 from typestream.decode.gemini import GeminiDecoder, either
 from typestream.decode.ollama import OllamaDecoder
@@ -19,8 +19,8 @@ __all__ = ("choose",)
 
 _ACCEPTED = (
     "str, bytes, typestream's own events, or chunks, events or whole answers (dicts or objects) of chat completions, "
-    "completions, Responses, Anthropic, Ollama, Gemini, Cohere, Bedrock, Text Generation Inference, llama.cpp, "
-    "Mistral, LangChain, LlamaIndex, pydantic-ai or the Agents SDK"
+    "completions, Responses, Anthropic, Ollama, Gemini, Cohere, Bedrock, DashScope, Baidu, Text Generation Inference, "
+    "llama.cpp, KoboldCpp, Mistral, LangChain, LlamaIndex, pydantic-ai or the Agents SDK"
 )
 _ANTHROPIC = ("message_start", "message_delta", "message_stop", "content_block_start", "content_block_delta")
 _COHERE = ("message-start", "content-start", "content-delta", "tool-plan-delta", "tool-call-start", "message-end")
@@ -85,14 +85,16 @@ def _by_type(item: Any) -> Decoder | None:
         return ResponsesDecoder()
     if isinstance(get(item, "event_kind"), str):
         return PydanticAIDecoder()
-    if isinstance(get(item, "event_type"), str):
-        return InteractionsDecoder()
+    event = get(item, "event_type")
+    if isinstance(event, str):
+        return CohereV1Decoder() if event in CohereV1Decoder.KINDS else InteractionsDecoder()
     return None
 
 
 def _by_fields(item: Any) -> Decoder | None:
     """The formats that are known by their fields only."""
-    if get(item, "choices") is not None or get(item, "object") in _CHAT:
+    shape = next((shape for shape in SHAPES if shape.fits(item)), None)
+    if get(item, "choices") is not None or (shape is None and get(item, "object") in _CHAT):
         return ChatDecoder()
     pick = wrapper_of(item)
     if pick is not None:
@@ -103,13 +105,12 @@ def _by_fields(item: Any) -> Decoder | None:
         return GeminiDecoder()
     if isinstance(get(item, "done"), bool):
         return OllamaDecoder()
-    if any(get(item, name) is not None for name in BedrockDecoder.KINDS):
+    if any(get(item, name) is not None for name in BedrockDecoder.KINDS) or BedrockDecoder.failed(item):
         return BedrockDecoder()
     if server_error(item) is not None:
         return ChatDecoder()
-    for shape in SHAPES:
-        if shape.fits(item):
-            return TokenDecoder(shape)
+    if shape is not None:
+        return TokenDecoder(shape)
     if get(item, "usage") is not None or get(item, "prompt_filter_results") is not None:
         return ChatDecoder()
     return None

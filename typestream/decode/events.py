@@ -1,15 +1,15 @@
-"""Three more APIs that stream events by name: Cohere's chat (v2), Bedrock's converse, Gemini's interactions."""
+"""More APIs that stream events by name: Cohere's chat (v2 and v1), Bedrock's converse, Gemini's interactions."""
 
 from typing import Any
 
 from typestream.decode._base import Decoded, get
-from typestream.decode._fields import arguments, is_record, items, number, real, server_error, string, usage_of
+from typestream.decode._fields import arguments, fields, is_record, items, number, real, server_error, string, usage_of
 from typestream.decode._state import Base, Calls
 from typestream.decode.chat import citation
 from typestream.errors import StreamServerError
 from typestream.events import Citation, Event, Finish, Other, ReasoningDelta, TextDelta, Usage
 
-__all__ = ("BedrockDecoder", "CohereDecoder", "InteractionsDecoder")
+__all__ = ("BedrockDecoder", "CohereDecoder", "CohereV1Decoder", "InteractionsDecoder")
 
 
 class _Named(Base):
@@ -73,26 +73,60 @@ class CohereDecoder(_Named):
             out.append(Citation(url, title, string(get(cited, "text")), start, end, raw=raw))
 
 
-class BedrockDecoder(_Named):
-    """Complete with `messageStop`. Wire format: `ConverseStreamOutput`, one event per item, named by its only key."""
+class CohereV1Decoder(_Named):
+    """Complete with `stream-end`, which repeats the answer and ends the stream. Wire format: Cohere's
+    `StreamedChatResponse`, the chat API before v2."""
 
     KINDS = (
-        "messageStart", "contentBlockStart", "contentBlockDelta", "contentBlockStop", "messageStop",
-        "internalServerException", "modelStreamErrorException", "validationException", "throttlingException",
-        "serviceUnavailableException",
+        "stream-start", "search-queries-generation", "search-results", "text-generation", "citation-generation",
+        "tool-calls-generation", "tool-calls-chunk", "stream-end", "debug",
     )  # fmt: skip
 
     def record(self, item: Any, raw: Any, out: Decoded) -> None:
-        for kind in self.KINDS[5:]:
+        kind, response = get(item, "event_type"), get(item, "response")
+        if kind == "text-generation":
+            self.say(TextDelta, get(item, "text"), raw, out)
+        elif kind == "tool-calls-generation":
+            for place, call in enumerate(items(get(item, "tool_calls"))):
+                self.calls.piece(place, None, get(call, "name"), get(call, "parameters"), 0, raw, out)
+        elif kind == "citation-generation":
+            for one in items(get(item, "citations")):
+                start, end = number(get(one, "start")), number(get(one, "end"))
+                out.append(Citation(None, None, string(get(one, "text")), start, end, raw=raw))
+        elif kind == "stream-end":
+            self.count(usage_of(get(get(response, "meta"), "tokens"), raw), out)
+            self.finish(get(item, "finish_reason"), raw, out)
+            self.ended = True
+        elif kind != "stream-start" and isinstance(kind, str):
+            out.append(Other(kind, raw=raw))
+        error = server_error(item)
+        if error is not None:
+            out.append(error)
+        self.opening.open(get(item, "generation_id") or get(response, "generation_id"), None, out, raw)
+
+
+class BedrockDecoder(_Named):
+    """Complete with `messageStop`. Wire format: `ConverseStreamOutput`, one event per item, named by its only key."""
+
+    KINDS = ("messageStart", "contentBlockStart", "contentBlockDelta", "contentBlockStop", "messageStop")
+
+    @staticmethod
+    def failed(item: Any) -> str | None:
+        """The exception that an item is."""
+        return next((name for name, one in fields(item).items() if name.endswith("Exception") and is_record(one)), None)
+
+    def record(self, item: Any, raw: Any, out: Decoded) -> None:
+        kind = self.failed(item)
+        if kind is not None:
             failed = get(item, kind)
-            if is_record(failed):
-                out.append(StreamServerError(string(get(failed, "message")) or kind, body=failed, code=kind))
-                return
+            out.append(StreamServerError(string(get(failed, "message")) or kind, body=failed, code=kind))
+            return
         begun, block, stop = (get(item, name) for name in ("contentBlockStart", "contentBlockDelta", "messageStop"))
         tool = get(get(begun, "start"), "toolUse")
         if is_record(tool):
             place = get(begun, "contentBlockIndex")
             self.calls.piece(place, get(tool, "toolUseId"), get(tool, "name"), None, 0, raw, out)
+        _rest(get(begun, "start"), ("toolUse",), raw, out)
         delta = get(block, "delta")
         if is_record(delta):
             self._delta(delta, get(block, "contentBlockIndex"), raw, out)
@@ -110,11 +144,12 @@ class BedrockDecoder(_Named):
         self.say(ReasoningDelta, get(reasoning, "text"), raw, out)
         if is_record(tool):
             self.calls.piece(place, None, None, get(tool, "input"), 0, raw, out)
-        for name in ("signature", "redactedContent"):
-            if get(reasoning, name):
-                out.append(Other(name, raw=raw))
-        if get(delta, "citation"):
-            out.append(Other("citation", raw=raw))
+        _rest(reasoning, ("text",), raw, out)
+        _rest(delta, ("text", "reasoningContent", "toolUse"), raw, out)
+
+
+def _rest(record: Any, known: tuple[str, ...], raw: Any, out: Decoded) -> None:
+    out += [Other(name, raw=raw) for name, value in fields(record).items() if name not in known and value]
 
 
 class InteractionsDecoder(_Named):

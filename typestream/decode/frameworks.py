@@ -37,6 +37,13 @@ def _langchain_event(item: Any) -> Any:
     return get(get(item, "data"), "chunk") if get(item, "event") == "on_chat_model_stream" else None
 
 
+def _dashscope(item: Any) -> Any:
+    """DashScope's own API has a chat completion's choices in `output`, and the counts beside it."""
+    choices = get(get(item, "output"), "choices")
+    named = {"id": get(item, "request_id"), "choices": choices, "usage": get(item, "usage")}
+    return None if choices is None else named
+
+
 def wrapper_of(item: Any) -> _Pick | None:
     """How to take the API's own item out of this one; None where it is not wrapped."""
     kind = get(item, "type")
@@ -44,6 +51,8 @@ def wrapper_of(item: Any) -> _Pick | None:
         return _data
     if is_record(get(item, "chunk")):
         return _chunk
+    if get(get(item, "output"), "choices") is not None:
+        return _dashscope
     event, data = get(item, "event"), get(item, "data")
     if isinstance(event, str) and event.startswith("on_") and get(item, "run_id") is not None:
         return _langchain_event

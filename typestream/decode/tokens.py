@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from typestream.decode._base import Decoded, get
-from typestream.decode._fields import arguments, is_record, number, real, server_error
-from typestream.decode._state import Base
+from typestream.decode._fields import arguments, fields, is_record, items, number, real, server_error
+from typestream.decode._state import Base, Calls
 from typestream.events import Finish, Other, TextDelta, Usage
 
 __all__ = ("SHAPES", "Shape", "TokenDecoder")
@@ -16,9 +16,12 @@ class Shape:
     """Where a format keeps what: paths of field names and places, joined by dots; None where it has no such thing.
 
     Attributes:
-        has: the fields by which the format is known; one of `any` must be there, too, if that is given.
-        done: what is neither null nor false when the answer is whole. Formats without it end with their source.
+        has: what the format is known by; one of the fields `any` must be there, too, if that is given.
+        done: what is neither null nor false when the answer is whole; what it says of its end does not count before.
+            Formats without it end with their source.
         running: finish reasons that mean there is none yet.
+        quiet: fields that say nothing to a reader, or the same again; those of every format are in `_QUIET`.
+        values: whether the text can be a JSON value (guided output).
     """
 
     name: str
@@ -32,24 +35,46 @@ class Shape:
     output: str | None = None
     model: str | None = None
     running: tuple[str, ...] = ()
+    calls: str | None = None
+    quiet: tuple[str, ...] = ()
+    values: bool = False
 
     def fits(self, item: Any) -> bool:
-        if not all(get(item, name) is not None for name in self.has):
+        if not all(_at(item, path) is not None for path in self.has):
+            return False
+        text = _at(item, self.text)
+        if text is not None and not isinstance(text, str) and not self.values:
             return False
         return not self.any or any(get(item, name) is not None for name in self.any)
 
+    def known(self) -> frozenset[str]:
+        """The fields of an item that have an event, or need none."""
+        paths = (self.text, self.special, self.reason, self.done, self.input, self.output, self.model, self.calls)
+        names = (path.partition(".")[0] for path in (*self.has, *paths) if path)
+        return _QUIET.union(names, self.any, self.quiet)
 
+
+_QUIET = frozenset(
+    ("id", "object", "created", "created_at", "index", "model", "type", "role", "p", "usage", "error", "message")
+)
 SHAPES = (
-    Shape("Text Generation Inference", ("token",), "token.text", special="token.special",
-          reason="details.finish_reason", done="generated_text", output="details.generated_tokens"),
+    Shape("Text Generation Inference", ("token.text",), "token.text", special="token.special",
+          reason="details.finish_reason", done="generated_text", output="details.generated_tokens",
+          quiet=("top_tokens",)),
+    Shape("KoboldCpp", ("token",), "token", reason="finish_reason"),
     Shape("llama.cpp", ("content", "stop"), "content", reason="stop_type", done="stop",
-          input="tokens_evaluated", output="tokens_predicted", model="model", running=("none",)),
-    Shape("LlamaIndex", ("delta",), "delta", any=("message", "text")),
+          input="tokens_evaluated", output="tokens_predicted", model="model", running=("none",),
+          quiet=("id_slot", "slot_id", "tokens", "multimodal")),
+    Shape("LlamaIndex", ("delta",), "delta", any=("message", "text"), quiet=("raw",)),
     Shape("watsonx", ("results",), "results.0.generated_text", reason="results.0.stop_reason",
           done=None, model="model_id", running=("not_finished",)),
-    Shape("Baidu", ("result", "is_end"), "result", done="is_end"),
-    Shape("Workers AI", ("response",), "response"),
-    Shape("Writer", ("value",), "value"),
+    Shape("Baidu", ("result", "is_end"), "result", reason="finish_reason", done="is_end",
+          input="usage.prompt_tokens", output="usage.completion_tokens", quiet=("sentence_id",)),
+    Shape("DashScope", ("output.text",), "output.text", reason="output.finish_reason",
+          input="usage.input_tokens", output="usage.output_tokens", quiet=("request_id",)),
+    Shape("Workers AI", ("response",), "response", input="usage.prompt_tokens", output="usage.completion_tokens",
+          calls="tool_calls", values=True),
+    Shape("Writer", ("value",), "value", values=True),
 )  # fmt: skip
 
 
@@ -69,6 +94,9 @@ class TokenDecoder(Base):
         super().__init__()
         self._shape = shape
         self._finished = False
+        self._calls = Calls()
+        self._known = shape.known()
+        self._seen: dict[str, Any] = {}  # other fields, so that what is repeated in every item is said once
 
     def record(self, item: Any, raw: Any, out: Decoded) -> None:
         shape = self._shape
@@ -79,24 +107,44 @@ class TokenDecoder(Base):
             if text:
                 out.append(TextDelta(text, raw=raw))
         elif text is not None:
-            out.append(TextDelta(arguments(text), raw=raw))  # guided output comes as a JSON value
-        given, output = number(_at(item, shape.input)), number(_at(item, shape.output))
-        reason = real(_at(item, shape.reason))
-        done = _at(item, shape.done)
-        done = done is not None and done is not False
-        if (done or not shape.done) and (given is not None or output is not None):
-            total = given + output if given is not None and output is not None else None
-            self.count(Usage(given, output, total, raw=raw), out)
-        if reason and reason not in shape.running and not self._finished:
-            self._finished = True
-            self.confirm()
-            out.append(Finish(reason, raw=raw))
-        if done:
-            self.confirm()
+            out.append(TextDelta(arguments(text), raw=raw) if shape.values else Other(shape.text, raw=raw))
+        for call in items(_at(item, shape.calls)):
+            self._call(call, raw, out)
+        done = _at(item, shape.done) if shape.done else True
+        self._end(item, done is not None and done is not False, raw, out)
         error = server_error(item) if not is_record(text) else None
         if error is not None:
             out.append(error)
-        self.opening.open(None, _at(item, shape.model), out, raw)
+        else:
+            self._others(item, raw, out)
+        self.opening.open(get(item, "id"), _at(item, shape.model), out, raw)
+
+    def _call(self, call: Any, raw: Any, out: Decoded) -> None:
+        function = get(call, "function")
+        function = function if is_record(function) else call
+        args = get(function, "arguments")
+        self._calls.piece(get(call, "index"), get(call, "id"), get(function, "name"), args, 0, raw, out)
+
+    def _end(self, item: Any, done: bool, raw: Any, out: Decoded) -> None:
+        """The counts and the reason; a format without a mark of its end has them in any item."""
+        shape = self._shape
+        given, output = number(_at(item, shape.input)), number(_at(item, shape.output))
+        reason = real(_at(item, shape.reason))
+        if done and (given is not None or output is not None):
+            total = given + output if given is not None and output is not None else None
+            self.count(Usage(given, output, total, raw=raw), out)
+        if done and reason and reason not in shape.running and not self._finished:
+            self._finished = True
+            self.confirm()
+            out.append(Finish(reason, raw=raw))
+        if done and shape.done:
+            self.confirm()
+
+    def _others(self, item: Any, raw: Any, out: Decoded) -> None:
+        for name, value in fields(item).items():
+            if name not in self._known and value not in (None, False, "", [], {}) and self._seen.get(name) != value:
+                self._seen[name] = value
+                out.append(Other(name, raw=raw))
 
     def end(self) -> Decoded:
         if self._shape.done is None and self._shape.reason is None:
