@@ -620,6 +620,69 @@ def test_a_tool_whose_input_comes_twice() -> None:
     assert [values(one["arguments"]) for one in fold(items[:2]).calls()] == [{"a": 1}]
 
 
+def anthropic(*events: dict[str, Any], reason: Any = "tool_use", **usage: Any) -> list[Any]:
+    counts = {"input_tokens": 7, "output_tokens": 1}
+    return [
+        {"type": "message_start", "message": {"id": "m", "usage": counts}},
+        *events,
+        *([{"type": "message_delta", "delta": {"stop_reason": reason}, "usage": usage}] if reason else []),
+    ]
+
+
+def block(args: Any, id: str = "t", index: int = 0) -> dict[str, Any]:
+    tool = {"type": "tool_use", "id": id, "name": "f", "input": args}
+    return {"type": "content_block_start", "index": index, "content_block": tool}
+
+
+STOP_BLOCK = {"type": "content_block_stop", "index": 0}
+
+
+@pytest.mark.parametrize(
+    ("events", "expect"),
+    [
+        (anthropic(block({}), STOP_BLOCK), ["{}"]),
+        (anthropic(block({})), ["{}"]),
+        (anthropic(block({}), reason=None), [""]),
+        (anthropic(block({}), STOP_BLOCK, reason=None), ["{}"]),
+        (anthropic(block({"a": 1}), block({"b": 2}, "u")), ['{"a": 1}', '{"b": 2}']),
+        (anthropic(block(None), STOP_BLOCK), [""]),
+    ],
+)
+@pytest.mark.parametrize("form", [lambda item: item, as_object])
+def test_a_tool_whose_input_comes_with_its_block(events: list[Any], expect: list[str], form: Any) -> None:
+    assert [one["arguments"] for one in fold(map(form, events)).calls()] == expect
+
+
+def test_a_zero_does_not_undo_what_anthropic_has_read() -> None:
+    assert fold(anthropic(input_tokens=0, output_tokens=2)).usage() == {"input": 7, "output": 2, "total": 9}
+    assert fold(anthropic(output_tokens=0)).usage() == {"input": 7, "output": 0, "total": 7}
+
+
+def test_a_thought_of_anthropic_under_another_name() -> None:
+    thought = {"type": "content_block_delta", "index": 0, "delta": {"type": "thinking_delta", "text": "hm"}}
+    assert fold(anthropic(thought)).reasoning() == "hm"
+
+
+@pytest.mark.parametrize("form", [lambda item: item, as_object])
+def test_what_langchain_hands_on(form: Any) -> None:
+    def message(content: Any, **more: Any) -> dict[str, Any]:
+        return {"type": "AIMessageChunk", "content": content, "additional_kwargs": more}
+
+    summary = {"summary": [{"type": "summary_text", "text": "h"}]}
+    note = {"type": "url_citation", "url": "https://a"}
+    items = [
+        message([{"type": "reasoning", **summary}, {"type": "reasoning", "encrypted": "x"}]),
+        message("", reasoning=summary),
+        message([{"type": "text", "text": "Hi", "annotations": [note, {"type": "file"}]}]),
+        message([{"type": "refusal", "refusal": "N"}]),
+        message("", refusal="o"),
+    ]
+    folded = fold(map(form, items))
+    assert (folded.reasoning(), folded.text(), folded.refusal()) == ("hh", "Hi", "No")
+    assert [event for event in folded.events if type(event) is Citation] == [Citation("https://a")]
+    assert [event for event in folded.events if type(event) is Other] == [Other("reasoning"), Other("annotations")]
+
+
 @pytest.mark.parametrize(
     "names", [("thought", "finishReason", "usageMetadata"), ("thought", "finish_reason", "usage_metadata")]
 )

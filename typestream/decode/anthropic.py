@@ -1,15 +1,16 @@
 """Anthropic's Messages: its stream events, and a whole Message.
 
 Rules: blocks are counted by `index`; input tokens come with `message_start`, output tokens with `message_delta`, each
-number replacing the one before; a tool's input without deltas is taken from the block; calls that the server makes
-itself are no tool calls of ours; the SDK's helper events (`text`, `input_json`, …) repeat the deltas.
+number replacing the one before, but no zero that of the input; a tool's input without deltas is taken from the block,
+an empty one when the block has ended; calls that the server makes itself are no tool calls of ours; the SDK's helper
+events (`text`, `input_json`, …) repeat the deltas.
 Wire format: Anthropic's `RawMessageStreamEvent`. `input` counts what Anthropic calls `input_tokens`, without the cache.
 """
 
 from typing import Any
 
 from typestream.decode._base import Decoded, get
-from typestream.decode._fields import arguments, is_record, items, number, server_error, string, usage_of
+from typestream.decode._fields import arguments, fields, is_record, items, number, server_error, string, usage_of
 from typestream.decode._state import Base
 from typestream.errors import StreamServerError
 from typestream.events import Citation, Finish, Other, ReasoningDelta, TextDelta, ToolCallDelta, Usage
@@ -61,8 +62,9 @@ class AnthropicDecoder(Base):
     def end(self) -> Decoded:
         """The input of blocks that nothing closed."""
         out: Decoded = []
-        for place in list(self._tools):
-            self._stop_block(place, None, out)
+        for place, tool in list(self._tools.items()):
+            if tool.input:  # an empty one may be one that had not begun to come
+                self._stop_block(place, None, out)
         return out
 
     def _message_event(self, kind: str, item: Any, raw: Any, out: Decoded) -> None:
@@ -71,8 +73,9 @@ class AnthropicDecoder(Base):
             self._content(item, raw, out)
         self._count(get(item, "usage"), raw, out)
         reason = string(get(item if whole else get(item, "delta"), "stop_reason"))
-        if (reason or kind == "message_stop") and self._tools:
-            out += self.end()
+        if reason or kind == "message_stop":
+            for place in list(self._tools):
+                self._stop_block(place, raw, out)
         if reason:
             self.confirm()
             out.append(Other("stop_reason", raw=raw) if self._finished else Finish(reason, raw=raw))
@@ -104,7 +107,9 @@ class AnthropicDecoder(Base):
             if text:
                 out.append(ReasoningDelta(text, raw=raw))
         elif kind == "tool_use":
-            self._tools[place] = _Tool(self._calls, get(block, "input"))
+            self._stop_block(place, raw, out)  # one that nothing closed
+            input = get(block, "input")
+            self._tools[place] = _Tool(self._calls, {} if is_record(input) and not fields(input) else input)
             id, name = string(get(block, "id")), string(get(block, "name"))
             out.append(ToolCallDelta(self._calls, id, name, raw=raw))
             self._calls += 1
@@ -118,7 +123,7 @@ class AnthropicDecoder(Base):
             if text:
                 out.append(TextDelta(text, raw=raw))
         elif kind == "thinking_delta":
-            text = string(get(delta, "thinking"))
+            text = string(get(delta, "thinking")) or string(get(delta, "text"))
             if text:
                 out.append(ReasoningDelta(text, raw=raw))
         elif kind == "input_json_delta" and place in self._tools:
@@ -133,7 +138,7 @@ class AnthropicDecoder(Base):
 
     def _stop_block(self, place: int, raw: Any, out: Decoded) -> None:
         tool = self._tools.pop(place, None)
-        if tool is not None and not tool.pieces and tool.input:
+        if tool is not None and not tool.pieces and tool.input is not None:
             out.append(ToolCallDelta(tool.number, arguments=arguments(tool.input), raw=raw))
 
     def _count(self, counts: Any, raw: Any, out: Decoded) -> None:
@@ -142,15 +147,18 @@ class AnthropicDecoder(Base):
         if new is None or old is None:
             self.count(new, out)
             return
-        input, output = _or(new.input, old.input), _or(new.output, old.output)
+        input, output = _read(new.input, old.input), _or(new.output, old.output)
         total = input + output if input is not None and output is not None else None
-        self.count(
-            Usage(input, output, total, _or(new.cached, old.cached), _or(new.reasoning, old.reasoning), raw=raw), out
-        )
+        cached, reasoning = _read(new.cached, old.cached), _or(new.reasoning, old.reasoning)
+        self.count(Usage(input, output, total, cached, reasoning, raw=raw), out)
 
 
 def _or(new: int | None, old: int | None) -> int | None:
     return old if new is None else new
+
+
+def _read(new: int | None, old: int | None) -> int | None:
+    return new or _or(old, new)
 
 
 def _citation(cited: Any, raw: Any) -> Citation | Other:

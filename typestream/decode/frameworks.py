@@ -11,7 +11,8 @@ from typing import Any
 from typestream.decode._base import Completion, Decoded, Decoder, get
 from typestream.decode._fields import fields, is_record, items, real, server_error, string, usage_of
 from typestream.decode._state import Base, Calls
-from typestream.events import Finish, Other, ReasoningDelta, TextDelta, Usage
+from typestream.decode.chat import citation
+from typestream.events import Finish, Other, ReasoningDelta, RefusalDelta, TextDelta, Usage
 
 __all__ = ("LangChainDecoder", "PydanticAIDecoder", "WrappedDecoder", "wrapper_of")
 
@@ -163,9 +164,12 @@ class LangChainDecoder(Base):
         if get(item, "type") not in ("AIMessageChunk", "ai"):
             return
         more = get(item, "additional_kwargs")
-        thought = string(get(more, "reasoning_content"))
+        thought = string(get(more, "reasoning_content")) or _summary(get(more, "reasoning"))
         if thought:
             out.append(ReasoningDelta(thought, raw=raw))
+        refusal = string(get(more, "refusal"))
+        if refusal:
+            out.append(RefusalDelta(refusal, raw=raw))
         content = get(item, "content")
         for block in [content] if isinstance(content, str) else items(content):
             self._block(block, raw, out)
@@ -188,10 +192,13 @@ class LangChainDecoder(Base):
             text = string(get(block, "text"))
             if text:
                 out.append(TextDelta(text, raw=raw))
+            for one in items(get(block, "annotations")):
+                out.append(citation(one, 0, raw) or Other("annotations", raw=raw))
         elif kind in ("thinking", "reasoning"):
-            text = string(get(block, "thinking")) or string(get(block, "reasoning"))
-            if text:
-                out.append(ReasoningDelta(text, raw=raw))
+            text = string(get(block, "thinking")) or string(get(block, "reasoning")) or _summary(block)
+            out.append(ReasoningDelta(text, raw=raw) if text else Other(kind, raw=raw))
+        elif kind == "refusal" and string(get(block, "refusal")):
+            out.append(RefusalDelta(get(block, "refusal"), raw=raw))
         elif kind not in ("tool_use", "tool_call", "tool_call_chunk", "input_json_delta") and fields(block):
             out.append(Other(string(kind) or "content", raw=raw))
 
@@ -218,6 +225,11 @@ class LangChainDecoder(Base):
     def end(self) -> Decoded:
         self.confirm()
         return []
+
+
+def _summary(thought: Any) -> str:
+    """The text in the `summary` of a Responses API's reasoning."""
+    return "".join(string(get(part, "text")) or "" for part in items(get(thought, "summary")))
 
 
 def _add(old: int | None, new: int | None) -> int | None:
