@@ -143,8 +143,10 @@ class OutputCalls:
 
     def of_arguments(self, item_id: str | None, call_id: str | None, place: int | None, whole: bool) -> Call | None:
         """The call that a piece of arguments, or the whole of them, belongs to; None for one nobody announced."""
+        for call in reversed(self._calls):
+            if item_id and call.item == item_id and call.place == place:
+                return call
         return self._last(
-            (lambda call: call.item == item_id and call.place == place) if item_id else None,
             (lambda call: call.item == item_id) if item_id else None,
             (lambda call: call.id == call_id) if call_id else None,
             lambda call: (whole or not call.done) and place in (None, call.place),

@@ -134,7 +134,7 @@ class ResponsesDecoder(Base):
         delta = get(item, "delta")
         if is_record(delta):
             delta = get(delta, "text")
-        if isinstance(delta, str) and delta and self._speaks(key, raw, out):
+        if isinstance(delta, str) and delta and (key[0] == "text" or self._speaks(key, raw, out)):
             logprobs = get(item, "logprobs")
             logprobs = logprobs if isinstance(logprobs, list) and logprobs else None
             self._part(key).add(delta, _MAKE[key[0]](delta, raw, logprobs), out)
