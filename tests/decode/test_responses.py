@@ -182,6 +182,13 @@ def test_a_second_text_at_the_same_place_is_told() -> None:
     assert folded.events.count(Other("response.content_part.done")) == 1
 
 
+def test_a_part_that_is_no_text_is_told_once() -> None:
+    audio = {"type": "output_audio", "transcript": "Hi"}
+    spoken = event("content_part.done", output_index=0, content_index=0, part=audio)
+    folded = fold([CREATED, spoken, done({"type": "message", "content": [audio]}), completed()])
+    assert folded.events.count(Other("output_audio")) == 1
+
+
 # -- what was thought
 
 

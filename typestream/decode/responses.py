@@ -53,6 +53,7 @@ _PARTS = {
 _THOUGHTS = ("summary", "thought")
 _FIELDS = {"message": (("content", "text"),), "reasoning": (("summary", "summary"), ("content", "thought"))}
 _PART_TYPES = {"refusal": "refusal", "summary_text": "summary", "reasoning_text": "thought"}
+_TEXTS = (*_PART_TYPES, "output_text", "text")
 
 
 class ResponsesDecoder(Base):
@@ -108,11 +109,9 @@ class ResponsesDecoder(Base):
             key = (channel, output_index, number(get(item, place)) or 0)
             self._content(get(item, "part"), key, kind, raw, out)
         elif ending in ("delta", "done") and stem in _ARGUMENTS:
-            text = get(item, "delta") if ending == "delta" else get(item, _ARGUMENTS[stem])
-            call = self._call_of(item, ending == "done")
-            self._call(
-                call, string(get(item, "call_id")), get(item, "name"), arguments(text), ending == "done", raw, out
-            )
+            done = ending == "done"
+            text = arguments(get(item, _ARGUMENTS[stem] if done else "delta"))
+            self._call(self._call_of(item, done), get(item, "call_id"), get(item, "name"), text, done, raw, out)
         elif kind == "response.output_text.annotation.added":
             self._citation(get(item, "annotation"), raw, out)
         elif stem == "response.output_item":
@@ -159,6 +158,9 @@ class ResponsesDecoder(Base):
         key = (channel, *key[1:])
         if kind.endswith(".done"):
             self._whole(key, text, kind, raw, out)
+            what = string(get(part, "type"))
+            if what and what not in _TEXTS and not text:
+                self._once(what, str(key), raw, out)
         elif text and self._speaks(key, raw, out):
             self._part(key).begin(text, _MAKE[channel](text, raw, None))
         for one in items(get(part, "annotations")):
