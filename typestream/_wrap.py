@@ -6,6 +6,7 @@ gives copies of itself, of which the last carries whatever is not text. The sour
 
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
+from copy import copy
 from typing import Any, TypeVar
 
 from typestream._calls import Awaited, watched
@@ -22,6 +23,9 @@ from typestream.pacing import Pacing, Smooth
 __all__ = ("wrap",)
 
 _T = TypeVar("_T")
+
+_OF_TEXT = frozenset({"index", "delta", "text", "content", "role"})
+"""The fields of a choice and of a delta that say nothing but a text, and whose it is."""
 
 
 def wrap(sdk_stream: _T, policy: Pacing | None = None) -> _T:
@@ -70,74 +74,94 @@ def _texts(chunk: Any) -> list[tuple[int, str]]:
     if get(chunk, "type") == "response.output_text.delta":
         text = get(chunk, "delta")
         return [(0, text)] if isinstance(text, str) and text else []
-    texts = []
-    for choice in get(chunk, "choices") or ():
-        text = get(get(choice, "delta"), "content") or get(choice, "text")
-        if isinstance(text, str) and text:
-            texts.append((get(choice, "index") or 0, text))
-    return texts
+    return [(get(choice, "index") or 0, text) for choice in get(chunk, "choices") or () if (text := _text(choice))]
+
+
+def _text(choice: Any) -> str:
+    text = get(get(choice, "delta"), "content") or get(choice, "text")
+    return text if isinstance(text, str) else ""
 
 
 def _is_only_text(chunk: Any) -> bool:
     """Whether showing the text of a chunk shows all of it."""
+    if _besides(chunk):
+        return False
     if get(chunk, "type") == "response.output_text.delta":
-        return not get(chunk, "logprobs")
-    choice = get(chunk, "choices")[0]
-    delta = _fields(get(choice, "delta"))
-    return (
-        not get(chunk, "usage")
-        and not get(choice, "finish_reason")
-        and not get(choice, "logprobs")
-        and not any(value for name, value in delta.items() if name not in ("content", "role"))
-    )
+        return True
+    choices = get(chunk, "choices")
+    return len(choices) == 1 and not _besides_text(choices[0]) and not _besides_text(get(choices[0], "delta"))
+
+
+def _besides(chunk: Any) -> dict[str, Any]:
+    """What a chunk says but for its choices; a plain value (an id, a model) is said of the whole stream."""
+    return {
+        name: _nothing(value)
+        for name, value in _fields(chunk).items()
+        if value and name != "choices" and not isinstance(value, (str, int, float))
+    }
+
+
+def _besides_text(thing: Any) -> dict[str, Any]:
+    """What a choice or a delta says but for its text."""
+    return {name: _nothing(value) for name, value in _fields(thing).items() if value and name not in _OF_TEXT}
+
+
+def _nothing(value: Any) -> Any:
+    """What stands in the place of a value that is said later."""
+    return [] if isinstance(value, list) else None
 
 
 def _fields(thing: Any) -> dict[str, Any]:
     if thing is None or isinstance(thing, dict):
         return thing or {}
-    return {**getattr(thing, "__dict__", {}), **(getattr(thing, "model_extra", None) or {})}
+    if not hasattr(thing, "__dict__"):
+        slots = [name for cls in type(thing).__mro__ for name in getattr(cls, "__slots__", ())]
+        return {name: getattr(thing, name, None) for name in slots}
+    return {**vars(thing), **(getattr(thing, "model_extra", None) or {})}
 
 
 def _changed(thing: Any, **values: Any) -> Any:
-    """A copy with other values; of fields that are there."""
+    """A copy with other values."""
     if isinstance(thing, dict):
-        return {**thing, **{name: value for name, value in values.items() if name in thing or value is not None}}
-    return thing.model_copy(update=values)
+        return {**thing, **values}
+    for name in ("model_copy", "copy"):  # of pydantic 2, and 1
+        if callable(make := getattr(thing, name, None)):
+            return make(update=values)
+    changed = copy(thing)
+    for name, value in values.items():
+        object.__setattr__(changed, name, value)
+    return changed
 
 
-def _recut(chunk: Any, text: str, index: int, *, bare: bool) -> Any:
-    """A copy of a chunk with other text; `bare` without whatever is not text."""
+def _recut(chunk: Any, texts: dict[int, str], *, bare: bool) -> Any:
+    """A copy of a chunk with other texts; `bare` without whatever is not text."""
+    without = _besides(chunk) if bare else {}
     if get(chunk, "type") == "response.output_text.delta":
-        return _changed(chunk, delta=text, logprobs=[]) if bare else _changed(chunk, delta=text)
-    choices = list(get(chunk, "choices"))
-    for place, choice in enumerate(choices):
-        if (get(choice, "index") or 0) == index:
-            choices[place] = _recut_choice(choice, text, bare)
-            if bare:
-                return _changed(chunk, choices=[choices[place]], **({"usage": None} if get(chunk, "usage") else {}))
-    return _changed(chunk, choices=choices)
+        return _changed(chunk, **without, delta=texts.get(0, ""))
+    choices, left = [], dict(texts)
+    for choice in get(chunk, "choices"):
+        text = left.pop(get(choice, "index") or 0, "") if _text(choice) else ""
+        if text or not bare:
+            choices.append(_recut_choice(choice, text, bare))
+    return _changed(chunk, **without, choices=choices)
 
 
 def _recut_choice(choice: Any, text: str, bare: bool) -> Any:
+    if not _text(choice):
+        return choice
     delta = get(choice, "delta")
-    if delta is None:
-        changed = _changed(choice, text=text)
-    else:
-        nothing = {name: None for name, value in _fields(delta).items() if value and name not in ("content", "role")}
-        changed = _changed(choice, delta=_changed(delta, content=text, **(nothing if bare else {})))
-    return _changed(changed, finish_reason=None, logprobs=None) if bare else changed
+    without = _besides_text(choice) if bare else {}
+    if not get(delta, "content"):
+        return _changed(choice, **without, text=text)
+    without_too = _besides_text(delta) if bare else {}
+    return _changed(choice, **without, delta=_changed(delta, **without_too, content=text))
 
 
-def _chunk(event: Event, after: Event | None) -> Any:
-    """The chunk of a piece; `after` is the event that is due with it."""
-    chunk = event.raw
-    last = after is not None and after.raw is chunk and type(after) is Other
-    if type(event) is not TextDelta:
+def _chunk(chunk: Any, texts: dict[int, str], rest: bool) -> Any:
+    """A chunk of those texts, and of whatever else it says if `rest`."""
+    if texts == dict(_texts(chunk)) and (rest or _is_only_text(chunk)):
         return chunk
-    texts = _texts(chunk)
-    if texts == [(event.index, event.text)] and (last or _is_only_text(chunk)):
-        return chunk
-    return _recut(chunk, event.text, event.index, bare=not last)
+    return _recut(chunk, texts, bare=not rest)
 
 
 class _Stand:
@@ -163,13 +187,18 @@ class _Stand:
         return f"<wrapped {self._given!r}>"
 
     def _chunk(self, event: Event) -> Any:
-        """The chunk of an event, together with the rest of its chunk if that is due at once."""
-        if type(event) is not TextDelta:
-            return event.raw
-        after = self._stream._ready_event()
-        if after is not None and (after.raw is not event.raw or type(after) is TextDelta):
-            self._ahead.append(after)
-        return _chunk(event, after)
+        """The chunk of an event, together with what else of its chunk is due at once."""
+        chunk, texts = event.raw, {}
+        while type(event) is TextDelta:
+            texts[event.index] = event.text
+            after = self._stream._ready_event()
+            if after is None:
+                return _chunk(chunk, texts, rest=False)
+            if after.raw is not chunk or (type(after) is TextDelta and after.index in texts):
+                self._ahead.append(after)
+                return _chunk(chunk, texts, rest=False)
+            event = after
+        return _chunk(chunk, texts, rest=True)
 
 
 def _unwrapped(error: StreamError) -> BaseException | None:

@@ -1,5 +1,7 @@
 """`wrap`: an existing loop over SDK chunks, unchanged but paced."""
 
+from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import openai
@@ -119,6 +121,73 @@ def test_what_is_not_text_rides_on_the_last_piece():
     assert [p["choices"][0]["delta"].get("reasoning_content") for p in pieces] == [None, "hm", None, None, None]
     assert [p["choices"][0]["finish_reason"] for p in pieces] == [None, None, None, None, "stop"]
     assert [bool(p.get("usage")) for p in pieces] == [False, False, False, False, True]
+
+
+def choice(index: int, content: str | None = None, reason: str | None = None, **more: Any) -> dict[str, Any]:
+    return {"index": index, "delta": {"content": content} | more, "finish_reason": reason}
+
+
+CALL = [{"index": 0, "id": "c", "function": {"name": "f", "arguments": "{}"}}]
+OF_MORE = {  # one chunk of which a text is cut; with what else it says
+    "the finish of another choice": [choice(0, "one two"), choice(1, None, "stop")],
+    "the finish of the choice before": [choice(0, None, "stop"), choice(1, "one two")],
+    "the role of another choice": [choice(0, "one two"), choice(1, role="assistant")],
+    "a tool call of another choice": [choice(0, "one two"), choice(1, tool_calls=CALL)],
+    "two texts": [choice(0, "one two", "length"), choice(1, "uno dos", "stop")],
+}
+
+
+def said(chunks: list[Any], index: int) -> dict[str, Any]:
+    """All that chunks say of a choice: texts and lists joined."""
+    found: dict[str, Any] = {"content": "", "tool_calls": [], "role": [], "reason": []}
+    for of_it in (each for chunk in chunks for each in chunk["choices"] if each["index"] == index):
+        delta = of_it["delta"]
+        found["content"] += delta.get("content") or ""
+        found["tool_calls"] += delta.get("tool_calls") or []
+        found["role"] += [delta["role"]] if delta.get("role") else []
+        found["reason"] += [of_it["finish_reason"]] if of_it["finish_reason"] else []
+    return found
+
+
+@pytest.mark.parametrize("policy", [pacing.Instant(), pacing.Steady(10, per="word"), pacing.Smooth()])
+@pytest.mark.parametrize("name", OF_MORE)
+def test_of_a_chunk_of_many_choices_nothing_is_lost_or_said_twice(name, policy):
+    given = {"id": "c", "choices": OF_MORE[name]}
+    with VirtualClock():
+        pieces = list(typestream.wrap(iter([given]), policy))
+    assert len(pieces) > 1 or policy == pacing.Instant()
+    for index in (0, 1):
+        assert said(pieces, index) == said([given], index)
+    assert all(piece["id"] == "c" for piece in pieces)
+
+
+def test_what_a_provider_adds_rides_on_the_last_piece():
+    given = {"id": "c", "choices": [choice(0, "ab") | {"token_ids": [1, 2]}], "citations": ["u"], "provider": "p"}
+    with VirtualClock():
+        pieces = list(typestream.wrap(iter([given]), pacing.Steady(10)))
+    assert [p["choices"][0]["token_ids"] for p in pieces] == [[], [1, 2]]
+    assert [(p["citations"], p["provider"]) for p in pieces] == [([], "p"), (["u"], "p")]
+
+
+@dataclass(frozen=True, slots=True)
+class Slotted:
+    content: str
+    tool_calls: Any = None
+
+
+@pytest.mark.parametrize("delta", [SimpleNamespace, Slotted])
+def test_objects_of_any_kind_are_copied(delta):
+    given = SimpleNamespace(
+        choices=[SimpleNamespace(index=0, delta=delta(content="ab", tool_calls=CALL), finish_reason="stop")]
+    )
+    with VirtualClock():
+        pieces = list(typestream.wrap(iter([given]), pacing.Steady(10)))
+    of_it = [piece.choices[0] for piece in pieces]
+    assert [(c.delta.content, c.delta.tool_calls, c.finish_reason) for c in of_it] == [
+        ("a", [], None),
+        ("b", CALL, "stop"),
+    ]
+    assert (given.choices[0].delta.content, type(of_it[0].delta)) == ("ab", delta)
 
 
 def test_the_sdk_s_own_exceptions_come_through(server):
