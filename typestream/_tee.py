@@ -15,9 +15,10 @@ from math import inf
 from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
 
 from typestream._core import Core
+from typestream._failures import failure
 from typestream._sync import TokenStream
 from typestream.decode import Completion, Decoded
-from typestream.errors import StreamBusy, StreamClosed, StreamLimitExceeded
+from typestream.errors import StreamBusy, StreamClosed, StreamLimitExceeded, UnsupportedSource
 from typestream.events import Event
 from typestream.result import Result
 
@@ -140,13 +141,12 @@ class _Hub:
         text = f"{who} {self._lag} events behind {whom}: {what}, or give tee() a larger lag."
         return StreamLimitExceeded(text, limit="tee")
 
-    def end(self, otherwise: Exception) -> Exception:
-        """How the stream ended, the same for every branch, in an error object of its own; `otherwise` at its normal
-        end."""
-        error = self.stream._core.error
-        if error is None:
-            return otherwise
-        mine: Exception = copy.copy(error)
+    def end(self, raised: BaseException) -> Exception:
+        """How the stream ended, the same for every branch, in an error object of its own."""
+        error = raised if isinstance(raised, UnsupportedSource) else failure(raised, wire=False)
+        # a class of the user's may take what it likes to be made
+        mine = type(error).__new__(type(error), *error.args)
+        vars(mine).update(vars(error))
         mine.__cause__ = error.__cause__
         return mine
 
@@ -189,6 +189,10 @@ class _SyncHub(_Hub):
         self._monitor = stream._clock.monitor()
         self._fetching = False
 
+    def branch(self) -> "_Branch":
+        with self._monitor.lock:  # while others may read
+            return super().branch()
+
     def read(self, number: int, reader: Any) -> Event:
         reader = reader or threading.get_ident()
         with self._monitor.lock:
@@ -227,9 +231,12 @@ class _SyncHub(_Hub):
             if event is not None:
                 self.give(event)
         except Exception as exc:
-            raise (self.end(StopIteration()) if self.stream._core.ended else exc) from exc.__cause__
+            raise (self.end(exc) if self.stream._core.ended else exc) from exc.__cause__
         except BaseException as exc:
             self.stream._abandon(exc)  # not everybody may have got what was read
+            error = self.stream._core.error
+            if error is not None and error.__cause__ is None:
+                error.__cause__ = exc  # for the others
             raise
         finally:
             self._fetching = False
@@ -280,7 +287,7 @@ class _AsyncHub(_Hub):
             await self._change.wait()
             return
         if pump.buffer[0].kind != "item":  # it stays, for the other branches
-            raise self.end(StopAsyncIteration()) if self.stream._core.ended else pump.buffer[0].value
+            raise StopAsyncIteration if pump.buffer[0].kind == "end" else self.end(pump.buffer[0].value)
         if self.room():
             self.give(pump.take()[0].value)
             self._changed()

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 import typestream
 from tests.stream.runtimes import each_loop, each_runtime, play
-from typestream import SourceError, StreamClosed, StreamLimitExceeded, pacing
+from typestream import SourceError, StreamClosed, StreamError, StreamLimitExceeded, pacing
 from typestream.testing import VirtualClock, script
 
 LETTERS = [(n / 10, letter) for n, letter in enumerate("abcdefgh")]
@@ -57,6 +57,57 @@ def test_every_branch_has_the_same_error(runtime):
     assert len({id(error.__cause__) for error in errors}) == 1
     assert [error.result.text for error in errors] == ["ab"] * 3
     assert len({id(error.result) for error in errors}) == 3
+
+
+class Picky(StreamError):
+    """An error of somebody else's, that is made otherwise than ours."""
+
+    def __init__(self, code, where):
+        super().__init__(f"{code} in {where}")
+        self.code = code
+
+
+@each_runtime
+def test_every_branch_has_an_error_of_a_class_of_the_user_s(runtime):
+    async def scenario(kit):
+        branches = kit.open([(0, "a"), (1, Picky(7, "x"))]).tee(2)
+        return [(await kit.outcome(branch))[1] for branch in branches]
+
+    errors = play(runtime, scenario)
+    assert [(type(error), str(error), error.code) for error in errors] == [(Picky, "7 in x", 7)] * 2
+    assert errors[0] is not errors[1]
+
+
+def test_what_broke_the_reading_thread_is_what_the_other_branches_say():
+    class Odd(BaseException): ...
+
+    def broken():
+        yield "a"
+        raise Odd
+
+    one, other = typestream.stream(broken()).tee(2)
+    with pytest.raises(Odd):
+        one.collect()
+    with pytest.raises(StreamClosed) as caught:
+        other.collect()
+    assert type(caught.value.__cause__) is Odd
+    assert caught.value.result.text == "a"
+
+
+def test_a_source_that_cancels_itself_fails_in_every_branch():
+    import asyncio
+
+    async def broken():
+        yield "a"
+        raise asyncio.CancelledError
+
+    async def main():
+        branches = typestream.stream(broken()).tee(2)
+        return await asyncio.gather(*(branch.collect() for branch in branches), return_exceptions=True)
+
+    errors = VirtualClock().run(main)
+    assert [(type(error), type(error.__cause__)) for error in errors] == [(SourceError, asyncio.CancelledError)] * 2
+    assert [error.result.text for error in errors] == ["a", "a"]
 
 
 @each_runtime
@@ -236,6 +287,26 @@ def test_a_late_branch_has_the_same_result(runtime):
     assert one == late
     assert one.finish_reason == "tool_calls"
     assert one.tool_calls[0].arguments == "{}"
+
+
+def test_who_joins_while_a_thread_reads_misses_nothing(monkeypatch):
+    branches = typestream.stream(iter("abcdef")).tee(1)
+    (one,) = branches
+    next(one)
+    so_far = branches._hub._so_far
+    before = so_far.events
+
+    def events():
+        copied = list(before())
+        threading.Thread(target=next, args=(one,)).start()
+        threading.Event().wait(0.1)  # as if the one who joins was not let run just now
+        return copied
+
+    monkeypatch.setattr(type(so_far), "events", lambda self: events())
+    late = branches.join()
+    monkeypatch.undo()
+    assert late.collect().text == "abcdef"
+    assert one.collect().text == "abcdef"
 
 
 @each_runtime
