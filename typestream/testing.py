@@ -5,6 +5,7 @@ None of them sleeps for real. `docs/testing.md` shows each at work.
 
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from itertools import islice
 from math import inf
 from time import monotonic
 from types import TracebackType
@@ -229,10 +230,7 @@ def faulty(source: Iterable[_T], *, after: int, error: BaseException | None = No
         after: how many items it gives before.
         error: what it raises then; where None, it merely ends.
     """
-    for number, item in enumerate(source):
-        if number >= after:
-            break
-        yield item
+    yield from islice(source, after)
     if error is not None:
         raise error
 

@@ -1,0 +1,15 @@
+"""The helpers for tests are right themselves."""
+
+import pytest
+
+import typestream
+from typestream.testing import VirtualClock, faulty, script
+
+
+@pytest.mark.parametrize(("after", "at"), [(0, 0.0), (1, 0.0), (2, 100.0)])
+def test_a_faulty_source_breaks_off_at_once(after, at):
+    with VirtualClock() as clock:
+        stream = typestream.stream(faulty(script([(0, "a"), (100, "b")]), after=after, error=RuntimeError()))
+        with pytest.raises(typestream.SourceError) as caught:
+            stream.collect()
+        assert (caught.value.result.text, clock.now()) == ("ab"[:after], at)
