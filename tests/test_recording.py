@@ -1,12 +1,15 @@
 """Recordings: written as the stream flows, read back, played at their own pace."""
 
+import gc
 import io
 import json
+import os
 
 import pytest
 
 import typestream
-from typestream import pacing
+from tests.stream.runtimes import each_runtime, play
+from typestream import pacing, transforms
 from typestream.testing import VirtualClock, script
 
 CHUNKS = [
@@ -81,6 +84,132 @@ def test_a_failed_stream_says_so_in_its_recording():
     assert not out.closed
 
 
+def played(out):
+    """What comes of a recording."""
+    out.seek(0)
+    return typestream.replay(typestream.Recording.load(out)).collect()
+
+
+def broken_off(out):
+    """The text of a recording of an answer that is not whole."""
+    with pytest.raises(typestream.StreamTruncated) as caught:
+        played(out)
+    return caught.value.result.text
+
+
+@each_runtime
+def test_two_recordings_of_one_stream_are_the_same(runtime):
+    async def scenario(kit):
+        one, other = io.StringIO(), io.StringIO()
+        await kit.read(kit.open(CHUNKS).recorded(one).recorded(other))
+        return one, other
+
+    one, other = play(runtime, scenario)
+    assert one.getvalue() == other.getvalue()
+    assert played(one).text == "a\n\u2028b\U0001f600"
+
+
+@each_runtime
+@pytest.mark.parametrize("shown", [1, 2, 3])
+def test_a_recording_begun_later_has_what_came_before(runtime, shown):
+    async def scenario(kit):
+        out = io.StringIO()
+        stream = kit.open([(n, letter) for n, letter in enumerate("abc")])
+        for _ in range(shown):
+            await kit.next(stream)
+        stream.recorded(out)
+        await kit.read(stream)
+        await kit.read(stream)  # where it had ended, this is when it is recorded
+        return out, stream.result
+
+    out, result = play(runtime, scenario)
+    assert played(out) == result
+    assert result.text == "abc"
+
+
+@each_runtime
+def test_a_recording_begun_after_the_end_is_whole(runtime):
+    async def scenario(kit):
+        out = io.StringIO()
+        stream = kit.open(CHUNKS)
+        await kit.read(stream)
+        await kit.read(stream.recorded(out))
+        return out, stream.result
+
+    out, result = play(runtime, scenario)
+    assert played(out) == result
+
+
+@each_runtime
+@pytest.mark.parametrize("at", [0, 5], ids=["in mid-stream", "when all was read"])
+@pytest.mark.parametrize(
+    "change",
+    [lambda stream: stream.paced(pacing.Smooth()), lambda stream: stream.through(transforms.Redact("z", ""))],
+    ids=["paced", "through"],
+)
+def test_a_recording_begun_when_what_came_is_not_known_any_more_is_of_no_whole_answer(runtime, change, at):
+    async def scenario(kit):
+        out = io.StringIO()
+        stream = change(kit.open([(0, "a "), (0.1, "b "), (0.2, "c ")]))
+        await kit.next(stream)
+        await kit.sleep(at)
+        stream.recorded(out)
+        await kit.read(stream)
+        return out, stream.result
+
+    out, result = play(runtime, scenario)
+    assert (result.text, result.completion) == ("a b c ", "complete")
+    assert "a b c ".endswith(broken_off(out))
+
+
+@each_runtime
+def test_an_answer_that_nobody_wanted_whole_is_not_whole_in_its_recording(runtime):
+    async def scenario(kit):
+        out = io.StringIO()
+        stream = kit.open(CHUNKS[:2], require=None).recorded(out)
+        await kit.read(stream)
+        return out, stream.result
+
+    out, result = play(runtime, scenario)
+    assert result.completion == "incomplete"
+    assert broken_off(out) == result.text
+
+
+class Full(io.StringIO):
+    """A file on a disk that is full when the last line is to be written."""
+
+    def write(self, text):
+        if '"end"' in text:
+            raise OSError("No space left")
+        return super().write(text)
+
+
+@each_runtime
+@pytest.mark.parametrize("leave", ["stop", "close"])
+def test_who_leaves_leaves_even_where_the_recording_cannot_be_ended(runtime, leave):
+    async def scenario(kit):
+        source, out = kit.script([(0, "a"), (1, "b")]), Full()
+        stream = typestream.stream(source).recorded(out)
+        await kit.next(stream)
+        if leave == "stop":
+            stream.stop()
+            assert await kit.read(stream) == []
+        else:
+            await kit.close(stream)
+        return source.closed, out
+
+    closed, out = play(runtime, scenario)
+    assert closed
+    assert broken_off(out) == "a"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no disk that is full")
+def test_a_disk_that_is_full_from_the_start_is_said_at_once():
+    with pytest.raises(OSError, match="No space left"):
+        typestream.stream(["a"]).recorded("/dev/full")
+    gc.collect()
+
+
 BODY = (
     b'data: {"choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": "stop"}]}\n\n',
     b"data: [DONE]\n\n",
@@ -131,3 +260,33 @@ def test_what_is_no_recording_is_refused(tmp_path):
         typestream.replay(tmp_path / "no.txt")
     with pytest.raises(ValueError, match="AsRecorded"):
         pacing.AsRecorded(0)
+
+
+TEXT = {"type": "text_delta", "text": "a"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"t": 0},
+        {"t": 0, "event": 5},
+        {"t": 0, "event": {"type": "text_delta"}},
+        {"event": TEXT},
+        {"t": "x", "event": TEXT},
+        {"t": None, "event": TEXT},
+        {"t": 10**400, "event": TEXT},
+        {"t": float("nan"), "event": TEXT},
+        {"end": "complete"},
+    ],
+    ids=lambda line: str(line)[:40],
+)
+def test_a_line_that_is_none_of_a_recording_is_named(line):
+    out = io.StringIO('{"typestream": "recording", "version": 1}\n' + json.dumps(line) + "\n")
+    with pytest.raises(ValueError, match="line 2"):
+        typestream.Recording.load(out)
+
+
+@pytest.mark.parametrize("header", ['{"typestream": "recording", "version": 2}', "[" * 100_000, "5", ""], ids=len)
+def test_a_first_line_that_is_not_known_is_refused(header):
+    with pytest.raises(ValueError, match="recording"):
+        typestream.Recording.load(io.StringIO(header + "\n"))

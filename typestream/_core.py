@@ -7,6 +7,7 @@ to raise. What has been decoded before a failure is delivered before it.
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from math import inf
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -20,6 +21,7 @@ from typestream.errors import (
     StreamClosed,
     StreamConnectionError,
     StreamError,
+    StreamTruncated,
     UnsupportedSource,
 )
 from typestream.events import Event, Other, ReasoningDelta, RefusalDelta, Start, TextDelta, ToolCallDelta
@@ -275,7 +277,7 @@ class Core:
         self._failed = error
         try:
             if self._tap is not None:
-                self._tap(error, now)
+                self._tap(self._outcome(error), now)
             transform = self._transform
             if transform is not None and not transform.ended:
                 for event in transform.flush() if error is None else transform.abort():
@@ -407,10 +409,36 @@ class Core:
         self._transform = Chain(*before, *transforms)
         self._settle()
 
-    def record(self, tap: Tap) -> None:
-        """Tell `tap` of each event as it arrives, and of the end."""
-        self._tap = tap
+    def record(self, tap: Tap, now: float) -> None:
+        """Tell `tap` of each event as it arrives, and of the end; and now of what has arrived already. Where that is
+        not known any more, what follows is told as a part."""
+        before = self._before()
+        told = _of_a_part(tap) if before is None else tap
+        try:
+            for event in before or ():
+                told(event, now)
+            if self._source_ended:
+                told(self._outcome(self.error if self.ended else self._failed), now)
+                return
+        except Exception as exc:
+            if not self.ended:
+                self._broken(exc, now)
+            return
+        self._tap = told if self._tap is None else _both(self._tap, told)
         self._settle()
+
+    def _before(self) -> list[Event] | None:
+        """What has arrived by now; None where it was changed, or waits to be shown."""
+        shown = list(self.result.events())
+        if self._transform is None and self._schedule is None:
+            return [*shown, *self.ready]
+        return None if shown or self.result.timing.deltas else []
+
+    def _outcome(self, error: Exception | None) -> Exception | None:
+        """How the source ended, for a recording; nobody may have asked for the whole answer."""
+        if error is None and self.result.completion == "incomplete":
+            return StreamTruncated("The source ended before the answer did.")
+        return error
 
     def _settle(self) -> None:
         self._plain = self._tap is None and self._transform is None and self._schedule is None
@@ -459,14 +487,35 @@ class Core:
     def _end_early(self, why: str, now: float) -> StreamClosed:
         error = StreamClosed(why)
         error.result = self.result
-        if self._tap is not None and not self._source_ended:
-            self._tap(error, now)
+        tap = None if self._source_ended else self._tap
         if (self._schedule is not None and self._schedule.waiting) or self.ready:
             self.result.completion = "incomplete"  # the answer was whole, what was shown of it is not
         self._source_ended = self.ended = True
         self._schedule = None
         self.ready.clear()
+        if tap is not None:
+            with suppress(Exception):  # who cannot be told has a recording without an end, as after a crash
+                tap(error, now)
         return error
+
+
+def _both(one: Tap, other: Tap) -> Tap:
+    def tap(event: Event | Exception | None, now: float) -> None:
+        try:
+            one(event, now)
+        finally:
+            other(event, now)
+
+    return tap
+
+
+def _of_a_part(whole: Tap) -> Tap:
+    """The same tap, told that even the normal end is not the end of the whole answer."""
+
+    def tap(event: Event | Exception | None, now: float) -> None:
+        whole(StreamTruncated("What came first is not known any more.") if event is None else event, now)
+
+    return tap
 
 
 def _schedule(policy: Pacing, order: Order) -> Schedule | RecordedSchedule:

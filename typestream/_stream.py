@@ -94,7 +94,9 @@ class StreamBase:
         return self._do(lambda core, now: core.timeouts(clocks))
 
     def recorded(self, target: "str | os.PathLike[str] | IO[str]") -> Self:
-        """The same stream, also written down as it flows: JSON Lines, each event with its arrival time in seconds.
+        """The same stream, also written down as it flows: JSON Lines, each event with its arrival time in seconds. Best
+        asked for before the first read: later, what came before is written at once, in few pieces; and where it went
+        through transforms or a pace, not at all, so that the recording is one of an incomplete answer.
 
         Args:
             target: a path, opened for writing now, or an open text file, which stays open.
@@ -107,7 +109,7 @@ class StreamBase:
 
         source = self._source
         recorder = Recorder(target, lambda: origin(getattr(source, "opened", None)))
-        return self._do(lambda core, now: core.record(recorder))
+        return self._do(lambda core, now: core.record(recorder, now))
 
     def skip(self) -> Self:
         """Show the rest at once: what waits, and what comes as it comes."""

@@ -9,7 +9,9 @@ the stream ended: `{"t": …, "end": "complete" | "error", …}`. Nothing of the
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
+from math import isfinite
 from typing import IO, Any
 
 from typestream._json import event_from_dict, event_to_dict
@@ -62,7 +64,8 @@ class Recorder:
 
     def __del__(self) -> None:
         if getattr(self, "_own", False):
-            self._file.close()
+            with suppress(OSError):  # what could not be written cannot be written now
+                self._file.close()
 
 
 class Recording:
@@ -115,24 +118,35 @@ class Recording:
         header = _parse(file.readline())
         if header is None or header.get("typestream") != "recording":
             raise ValueError(f"{name} is not a typestream recording; stream.recorded(path) writes one.")
+        if header.get("version") != 1:
+            raise ValueError(f"{name} is a recording of a version that is not known here, {header.get('version')!r}.")
         recording = cls([])
-        for line in file:
+        for number, line in enumerate(file, 2):
             entry = _parse(line)
             if entry is None:
                 break  # the crash that ended the recording cut this line
-            if "end" in entry:
-                recording.end, recording.ended = entry["end"], entry["t"]
-            elif "response" in entry:
-                recording.response = entry["response"]
-            else:
-                event = replace(event_from_dict(entry["event"]), raw=entry)
-                recording.events.append((entry["t"], event))
+            try:
+                recording._add(entry)
+            except (ValueError, OverflowError) as exc:
+                raise ValueError(f"{name} is no recording that can be read: line {number}: {exc}") from exc
         return recording
+
+    def _add(self, entry: dict[str, Any]) -> None:
+        if isinstance(response := entry.get("response"), dict):
+            self.response = response
+            return
+        at: Any = entry.get("t")
+        if type(at) not in (int, float) or not isfinite(at):
+            raise ValueError(f'"t" must be a time in seconds, not {at!r}.')
+        if "end" in entry:
+            self.end, self.ended = entry["end"], at
+        else:
+            self.events.append((at, replace(event_from_dict(entry.get("event", {})), raw=entry)))
 
 
 def _parse(line: str) -> dict[str, Any] | None:
     try:
         entry = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return entry if isinstance(entry, dict) else None
