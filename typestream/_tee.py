@@ -6,7 +6,6 @@ up, and the last one to leave closes the stream.
 """
 
 import copy
-import sys
 import threading
 from collections import deque
 from collections.abc import Iterable
@@ -14,8 +13,11 @@ from functools import partial
 from math import inf
 from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
 
+from typestream import _readers
 from typestream._core import Core
 from typestream._failures import failure
+from typestream._readers import Reader
+from typestream._stall import Stall
 from typestream._sync import TokenStream
 from typestream.decode import Completion, Decoded
 from typestream.errors import StreamBusy, StreamClosed, StreamLimitExceeded, UnsupportedSource
@@ -29,6 +31,9 @@ _Stream = TypeVar("_Stream")
 
 PATIENCE: Final = 1.0
 """Seconds a branch waits before it looks whether anybody else reads the one it waits for."""
+
+GLANCE: Final = 0.05
+"""Seconds after which a branch with stall clocks looks whether it still waits for another one, not for the source."""
 
 
 class Relay:
@@ -58,7 +63,7 @@ class _Buffer:
     def __init__(self, before: Iterable[Event]) -> None:
         self.before = deque(before)  # a late branch is not behind for having to catch up
         self.events: deque[Event] = deque()
-        self.reader: Any = None
+        self.reader: Reader | None = None
         self.failed: StreamLimitExceeded | None = None
 
     def __bool__(self) -> bool:
@@ -88,6 +93,7 @@ class _Hub:
         self._lag = lag
         self._policy = policy
         self._branches = 0
+        self._held: tuple[float, float | None] = (0.0, None)
 
     def branch(self) -> "_Branch":
         """One more; it begins with what came before."""
@@ -95,7 +101,7 @@ class _Hub:
         self.buffers[number] = _Buffer(self._so_far.events())
         return _Branch(self, number)
 
-    def own(self, number: int, reader: Any) -> _Buffer:
+    def own(self, number: int, reader: Reader) -> _Buffer:
         """The buffer of a branch, for whoever reads it now."""
         buffer = self.buffers.get(number)
         if buffer is None:
@@ -123,19 +129,45 @@ class _Hub:
     def _behind(self) -> list[_Buffer]:
         return [each for each in list(self.buffers.values()) if each.failed is None and len(each.events) >= self._lag]
 
-    def hopeless(self, reader: Any) -> bool:
+    def patience(self, reader: Reader) -> float:
+        """Nothing may be read before those who are behind have read: until when to wait before looking again.
+
+        Raises:
+            StreamLimitExceeded: nobody else reads them.
+        """
+        now = self.now()
+        seconds, since = self._held
+        if since is None:
+            since = now
+            self._held = seconds, since
+        patience = since + PATIENCE
+        if now < patience:
+            return patience
+        if self._hopeless(reader):
+            raise self._exceeded("Another branch is", "this one", "read both at once, or close the one nobody reads")
+        return now + PATIENCE
+
+    def _hopeless(self, reader: Reader) -> bool:
         """Whether nobody else reads those that `reader` waits for."""
         behind = self._behind()
-        others = {each.reader for each in behind} - {None, reader}
-        return bool(behind) and not others & self.readers()
+        readers = [each.reader for each in behind if each.reader is not None]
+        return bool(behind) and not any(each.beside(reader) and each.alive for each in readers)
 
-    def readers(self) -> set[Any]:
-        """Whoever there is to read."""
+    def go_on(self) -> None:
+        """The source is read again."""
+        seconds, since = self._held
+        if since is not None:
+            self._held = seconds + self.now() - since, None
+
+    def held(self) -> tuple[float, bool]:
+        """How long the source was not read since a branch was too far behind, in seconds; and whether that is so now.
+        May be called from any thread."""
+        seconds, since = self._held
+        return (seconds, False) if since is None else (seconds + self.now() - since, True)
+
+    def now(self) -> float:
+        """The time here."""
         raise NotImplementedError
-
-    def alone(self) -> StreamLimitExceeded:
-        """The error of a branch that waits for one that nobody reads."""
-        return self._exceeded("Another branch is", "this one", "read both at once, or close the one nobody reads")
 
     def _exceeded(self, who: str, whom: str, what: str) -> StreamLimitExceeded:
         text = f"{who} {self._lag} events behind {whom}: {what}, or give tee() a larger lag."
@@ -158,15 +190,24 @@ class _Branch:
     wire = False
 
     def __init__(self, hub: Any, number: int) -> None:
-        self.reader: Any = None  # where a thread or task of the stream's own reads ahead: for whom
+        self._reader: Reader | None = None
         self._hub = hub
         self._number = number
         self.decoder: Any = Relay(hub)
         self.name = f"a branch of {hub.stream!r}"
 
+    @property
+    def reader(self) -> Any:
+        """For whom a thread or task of the stream's own reads ahead: whoever says so is the one."""
+        return self._reader
+
+    @reader.setter
+    def reader(self, value: Any) -> None:
+        self._reader = _readers.task()
+
     def read(self) -> Any:
         """The next event; for the async hub, an awaitable of it."""
-        return self._hub.read(self._number, self.reader)
+        return self._hub.read(self._number, self._reader)
 
     def interrupt(self) -> None:
         self._hub.leave(self._number)
@@ -193,8 +234,11 @@ class _SyncHub(_Hub):
         with self._monitor.lock:  # while others may read
             return super().branch()
 
-    def read(self, number: int, reader: Any) -> Event:
-        reader = reader or threading.get_ident()
+    def now(self) -> float:
+        return self.stream._now()  # type: ignore[no-any-return]
+
+    def read(self, number: int, reader: Reader | None) -> Event:
+        reader = reader or _readers.thread()
         with self._monitor.lock:
             buffer = self.own(number, reader)
             while not buffer:
@@ -211,22 +255,17 @@ class _SyncHub(_Hub):
         """Whether there is something for that branch: an event, or that it was closed."""
         return bool(self.buffers.get(number, True))
 
-    def _may_fetch(self, number: int, reader: int) -> bool:
+    def _may_fetch(self, number: int, reader: Reader) -> bool:
         if self.room():
             return True
-        until = self.stream._now() + PATIENCE
-        self._monitor.wait(until, lambda: self._fetching or self._has(number) or self.room())
-        if self.stream._now() >= until and self.hopeless(reader):
-            raise self.alone()
+        self._monitor.wait(self.patience(reader), lambda: self._fetching or self._has(number) or self.room())
         return False
-
-    def readers(self) -> set[Any]:
-        return set(sys._current_frames())
 
     def _fetch(self) -> None:
         """Read the next event for all, meanwhile without the lock, which the caller holds."""
         try:
             self._fetching = True
+            self.go_on()
             event: Event | None = self._monitor.released(self.stream._advance)
             if event is not None:
                 self.give(event)
@@ -266,12 +305,17 @@ class _AsyncHub(_Hub):
         self._aio = _aio
         self._waker = _aio.Waker()
         self._pump: _aio.Pump | None = None
+        self._loop: Any = None
         self._change = _aio.Event()
 
-    async def read(self, number: int, reader: Any) -> Event:
-        reader = reader or self._aio.task()
+    def now(self) -> float:
+        return self._waker.now()
+
+    async def read(self, number: int, reader: Reader | None) -> Event:
+        reader = reader or _readers.task()
         if self._pump is None:
             self._waker.bind()
+            self._loop = _readers.loop()
             self._pump = self._aio.Pump(_Whole(self.stream), self._waker.now, self._changed, 1)
             self._pump.ahead = True
         buffer = self.own(number, reader)
@@ -279,27 +323,34 @@ class _AsyncHub(_Hub):
             await self._more(self._pump, reader)
             buffer = self.own(number, reader)
         if len(buffer.events) == self._lag:
-            self._changed()
+            self._tell()
         return buffer.pop()
 
-    async def _more(self, pump: Any, reader: Any) -> None:
+    async def _more(self, pump: Any, reader: Reader) -> None:
+        if pump.buffer and pump.buffer[0].kind != "item":  # it stays, for the other branches
+            raise StopAsyncIteration if pump.buffer[0].kind == "end" else self.end(pump.buffer[0].value)
+        if _readers.loop() is not self._loop:
+            raise StreamBusy(
+                "The branches of an async stream are read in one event loop, and this is another: "
+                "for branches in threads, split the stream that as_sync() gives."
+            )
         if not pump.buffer:
             await self._change.wait()
-            return
-        if pump.buffer[0].kind != "item":  # it stays, for the other branches
-            raise StopAsyncIteration if pump.buffer[0].kind == "end" else self.end(pump.buffer[0].value)
-        if self.room():
+        elif self.room():
+            self.go_on()
             self.give(pump.take()[0].value)
             self._changed()
-            return
-        change = self._change
-        with self._waker.deadline(self._waker.now() + PATIENCE) as scope:
-            await change.wait()
-        if scope.cancelled_caught and self.hopeless(reader):
-            raise self.alone()
+        else:
+            change = self._change
+            with self._waker.deadline(self.patience(reader)):
+                await change.wait()
 
-    def readers(self) -> set[Any]:
-        return self._aio.tasks()
+    def _tell(self) -> None:
+        """Have every branch look again, from wherever this one is read."""
+        if _readers.loop() is self._loop:
+            self._changed()
+        else:
+            self._waker.soon(self._changed)
 
     def _changed(self) -> None:
         """Have every branch look again."""
@@ -307,6 +358,9 @@ class _AsyncHub(_Hub):
         self._change = self._aio.Event()
 
     async def leave(self, number: int) -> None:
+        if self._pump is not None and _readers.loop() is not self._loop:
+            self.drop(number)
+            return
         if self.buffers.pop(number, None) is None:
             return
         if self._pump is not None:
@@ -360,8 +414,31 @@ class Tee(tuple[_Stream, ...], Generic[_Stream]):
         return late
 
 
+class _Clocks(Stall):
+    """The stall clocks of a branch; they stand still while it waits for another one that is too far behind."""
+
+    __slots__ = ("_hub",)
+
+    def __init__(self, hub: _Hub) -> None:
+        super().__init__()
+        self._hub = hub
+
+    def heard(self, now: float) -> None:
+        super().heard(now - self._hub.held()[0])
+
+    def held(self, now: float) -> None:
+        super().held(now - self._hub.held()[0])
+
+    def waiting(self, now: float) -> float:
+        seconds, holds = self._hub.held()
+        until = super().waiting(now - seconds) + seconds
+        return max(until, now + GLANCE) if holds else until
+
+
 def _stream(hub: _Hub) -> Any:
-    return type(hub.stream)(Core(require=None), hub.branch())
+    core = Core(require=None)
+    core._stall = _Clocks(hub)
+    return type(hub.stream)(core, hub.branch())
 
 
 def _split(stream: Any, hub: type[_Hub], n: int, lag: int, policy: Policy) -> Any:
@@ -373,7 +450,35 @@ def _split(stream: Any, hub: type[_Hub], n: int, lag: int, policy: Policy) -> An
     stream._retire("This stream was split: go on with the branches that tee() gave")
     branches: Tee[Any] = Tee(_stream(shared) for _ in range(n))
     branches._hub = shared
+    if _is_paused(inner):
+        inner.resume()
+        for branch in branches:
+            branch.pause()  # nobody else can have it go on
     return branches
+
+
+def _is_paused(stream: Any) -> bool:
+    """Whether it is, once what was commanded has been done."""
+    pauses = _Pauses()
+    pauses.paused = stream._core._paused_at is not None
+    for command in stream._commands:
+        command(pauses, 0.0)
+    return pauses.paused
+
+
+class _Pauses:
+    """A core that does nothing but pause."""
+
+    paused = False
+
+    def pause(self, now: float) -> None:
+        self.paused = True
+
+    def resume(self, now: float) -> None:
+        self.paused = False
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *args: None
 
 
 def tee(stream: TokenStream, n: int, lag: int, policy: Policy) -> Tee[TokenStream]:

@@ -10,7 +10,15 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 import typestream
 from tests.stream.runtimes import each_loop, each_runtime, play
-from typestream import SourceError, StreamClosed, StreamError, StreamLimitExceeded, pacing
+from typestream import (
+    SourceError,
+    StallTimeout,
+    StreamBusy,
+    StreamClosed,
+    StreamError,
+    StreamLimitExceeded,
+    pacing,
+)
 from typestream.testing import VirtualClock, script
 
 LETTERS = [(n / 10, letter) for n, letter in enumerate("abcdefgh")]
@@ -233,6 +241,85 @@ def test_block_whoever_read_the_other_is_gone_is_an_error_not_a_hang(runtime):
 
 
 @each_runtime
+def test_the_stall_clocks_stand_still_while_another_branch_is_waited_for(runtime):
+    async def scenario(kit):
+        one, other = kit.open([(0, letter) for letter in "abcdef"]).tee(2, lag=2)
+
+        async def slow():
+            while await kit.next(other) is not None:
+                await kit.sleep(0.6)
+
+        kit.at(0, slow)
+        trace, error, at = await kit.outcome(one.timeout(between=0.3))
+        await kit.sleep(10)
+        return "".join(text for _, text in trace), error, at
+
+    text, error, at = play(runtime, scenario)
+    assert (text, error) == ("abcdef", None)
+    assert at > 1  # it did wait
+
+
+@each_runtime
+@pytest.mark.parametrize("silent", ["at once", "after a wait for the other"])
+def test_the_stall_clocks_of_a_branch_run_while_the_source_is_waited_for(runtime, silent):
+    async def scenario(kit):
+        times = [0, 0, 0, 0, 10] if silent == "after a wait for the other" else [0, 10]
+        one, other = kit.open([(at, letter) for at, letter in zip(times, "abcde", strict=False)]).tee(2, lag=2)
+
+        async def slow():
+            for _ in range(4):
+                await kit.next(other)
+                await kit.sleep(0.6)
+
+        kit.at(0, slow)
+        outcome = await kit.outcome(one.timeout(between=0.3))
+        await kit.sleep(20)
+        await kit.close(other)
+        return outcome
+
+    trace, error, at = play(runtime, scenario)
+    assert (type(error), getattr(error, "kind", None)) == (StallTimeout, "between")
+    since = trace[-1][0]
+    if silent != "at once":
+        assert len(trace) == 4
+        since = 1.2 if runtime == "sync" else 0.6  # a task reads one item ahead, nobody else does
+    assert at == pytest.approx(since + 0.3, abs=0.03)
+
+
+@pytest.mark.parametrize("form", ["wait_for", "task", "as_async"])
+def test_block_a_branch_that_pauses_is_waited_for_whatever_task_reads_it(form):
+    """A task that was made for one read, or a thread that reads for many tasks, does not say who reads on."""
+    import asyncio
+
+    async def slow(branch):
+        texts = []
+        while len(texts) < 6:
+            read = anext(branch, None) if len(texts) % 2 else branch.__anext__()
+            if form == "wait_for":
+                text = await asyncio.wait_for(read, 5)
+            else:
+                text = await (asyncio.ensure_future(read) if form == "task" else read)
+            texts.append(text)
+            await asyncio.sleep(1.3 if len(texts) == 1 else 0)
+        await branch.aclose()
+        return "".join(texts)
+
+    async def fast(branch):
+        return (await branch.collect()).text
+
+    async def main():
+        if form == "as_async":
+            one, other = (branch.as_async() for branch in typestream.stream(iter("abcdef")).tee(2, lag=2))
+        else:
+            source = script([(0, letter) for letter in "abcdef"], asynchronous=True)
+            one, other = typestream.stream(source).tee(2, lag=2)
+        return await asyncio.gather(fast(one), slow(other))
+
+    run = asyncio.run if form == "as_async" else lambda main: VirtualClock().run(lambda: main)
+    assert run(main()) == ["abcdef", "abcdef"]
+
+
+@each_runtime
 def test_raise_the_one_behind_fails_after_what_it_has(runtime):
     async def scenario(kit):
         one, other = kit.open([(0, letter) for letter in "abcdefgh"]).tee(2, lag=4, policy="raise")
@@ -295,16 +382,18 @@ def test_who_joins_while_a_thread_reads_misses_nothing(monkeypatch):
     next(one)
     so_far = branches._hub._so_far
     before = so_far.events
+    reader = threading.Thread(target=next, args=(one,))
 
     def events():
         copied = list(before())
-        threading.Thread(target=next, args=(one,)).start()
-        threading.Event().wait(0.1)  # as if the one who joins was not let run just now
+        reader.start()
+        reader.join(0.1)  # as if the one who joins was not let run just now
         return copied
 
     monkeypatch.setattr(type(so_far), "events", lambda self: events())
     late = branches.join()
     monkeypatch.undo()
+    reader.join()
     assert late.collect().text == "abcdef"
     assert one.collect().text == "abcdef"
 
@@ -318,6 +407,64 @@ def test_nobody_joins_what_is_closed(runtime):
             branches.join()
 
     play(runtime, scenario)
+
+
+@each_loop
+def test_branches_of_an_async_stream_are_read_in_one_loop(loop):
+    """In another one they are refused in a sentence, and hold nobody up."""
+    import anyio
+
+    async def main():
+        one, other = typestream.stream(script(LETTERS, asynchronous=True)).tee(2, lag=2)
+        first = await anext(one)
+        twin = other.as_sync()
+        with pytest.raises(StreamBusy, match="one event loop"):
+            await anyio.to_thread.run_sync(twin.collect)
+        await anyio.to_thread.run_sync(twin.close)
+        return first + "".join([text async for text in one]), twin.result.text
+
+    text, of_twin = anyio.run(main, backend=loop)
+    assert text == "abcdefgh"
+    assert text.startswith(of_twin)
+
+
+def test_branches_of_an_async_stream_may_be_read_in_one_loop_after_the_other():
+    async def letters():
+        for letter in "abc":
+            yield letter
+
+    one, other = typestream.stream(letters()).tee(2)
+    assert [branch.as_sync().collect().text for branch in (one, other)] == ["abc", "abc"]
+
+
+@each_runtime
+@pytest.mark.parametrize("begun", [False, True])
+def test_the_branches_of_a_stream_that_was_paused_are_paused_each_for_itself(runtime, begun):
+    async def scenario(kit):
+        stream = kit.open([(0, letter) for letter in "abc"])
+        if begun:
+            await kit.next(stream)
+        stream.pause().resume().pause()
+        one, other = stream.tee(2)
+        kit.at(1, one.resume)
+        first = await kit.read(one)
+        kit.at(1, other.resume)
+        second = await kit.read(other)
+        return first, second
+
+    first, second = play(runtime, scenario)
+    rest = "bc" if begun else "abc"
+    assert first == [(1.0, letter) for letter in rest]
+    assert second == [(2.0, letter) for letter in rest]
+
+
+@each_runtime
+def test_the_branches_of_a_stream_that_goes_on_again_are_not_paused(runtime):
+    async def scenario(kit):
+        stream = kit.open([(0, letter) for letter in "abc"]).pause().resume()
+        return [await kit.read(branch) for branch in stream.tee(2)]
+
+    assert play(runtime, scenario) == [[(0.0, letter) for letter in "abc"]] * 2
 
 
 @pytest.mark.parametrize("options", [{"n": 0}, {"n": 1.5}, {"lag": 0}, {"lag": True}, {"policy": "wait"}])

@@ -1,0 +1,84 @@
+"""Who reads a branch of a tee: which thread, and which task of the event loop that runs there."""
+
+import sys
+import threading
+from inspect import CORO_CLOSED, getcoroutinestate, iscoroutine
+from typing import Any, Final, NamedTuple
+from weakref import ref
+
+__all__ = ("Reader", "loop", "task", "thread")
+
+ONE_READ: Final = frozenset({"__anext__", "anext_awaitable", "async_generator_asend", "_wrap_awaitable"})
+"""What runs in a task that was made for a single read, as `asyncio.wait_for` does before Python 3.12: that it has ended
+says nothing of who reads next."""
+
+
+class Reader(NamedTuple):
+    """Who read last. `task` is a weak reference to a task, or None for whoever runs in that thread; or an object of its
+    own, where the task does not say who it is."""
+
+    thread: int
+    task: Any = None
+
+    def beside(self, other: "Reader") -> bool:
+        """Whether it can go on while the other waits."""
+        if self.thread != other.thread:
+            return True
+        return None not in (self.task, other.task) and self.task != other.task
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can go on at all."""
+        if self.thread not in sys._current_frames():
+            return False
+        return not isinstance(self.task, ref) or _goes_on(self.task())
+
+
+def thread() -> Reader:
+    """Whoever runs in this thread: it blocks."""
+    return Reader(threading.get_ident())
+
+
+def task() -> Reader:
+    """The running task, or the thread where there is none."""
+    running = _running()
+    if running is None:
+        return thread()
+    coroutine: Any = running.get_coro() if hasattr(running, "get_coro") else running.coro
+    code = getattr(coroutine, "cr_code", None) or getattr(coroutine, "gi_code", None)
+    what = type(coroutine).__name__ if code is None else code.co_name
+    return Reader(threading.get_ident(), object() if what in ONE_READ else ref(running))
+
+
+def loop() -> Any:
+    """The running event loop."""
+    trio = _trio()
+    if trio is not None:
+        return trio.lowlevel.current_trio_token()
+    import asyncio
+
+    return asyncio.get_running_loop()
+
+
+def _trio() -> Any:
+    trio = sys.modules.get("trio")
+    return trio if trio is not None and trio.lowlevel.in_trio_run() else None
+
+
+def _running() -> Any:
+    trio = _trio()
+    if trio is not None:
+        return trio.lowlevel.current_task()
+    asyncio = sys.modules.get("asyncio")
+    try:
+        return None if asyncio is None else asyncio.current_task()
+    except RuntimeError:
+        return None
+
+
+def _goes_on(task: Any) -> bool:
+    if task is None:
+        return False
+    if hasattr(task, "done"):
+        return not task.done()
+    return not iscoroutine(task.coro) or getcoroutinestate(task.coro) != CORO_CLOSED
