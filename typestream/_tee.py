@@ -65,11 +65,13 @@ class _Buffer:
         self.events: deque[Event] = deque()
         self.reader: Reader | None = None
         self.failed: StreamLimitExceeded | None = None
+        self.since: float | None = None  # when it began to wait for another branch
 
     def __bool__(self) -> bool:
         return bool(self.before or self.events)
 
     def pop(self) -> Event:
+        self.since = None
         return self.before.popleft() if self.before else self.events.popleft()
 
 
@@ -129,8 +131,8 @@ class _Hub:
     def _behind(self) -> list[_Buffer]:
         return [each for each in list(self.buffers.values()) if each.failed is None and len(each.events) >= self._lag]
 
-    def patience(self, reader: Reader) -> float:
-        """Nothing may be read before those who are behind have read: until when to wait before looking again.
+    def patience(self, buffer: _Buffer) -> float:
+        """Nothing may be read before those who are behind have read: until when this one waits before it looks again.
 
         Raises:
             StreamLimitExceeded: nobody else reads them.
@@ -138,20 +140,20 @@ class _Hub:
         now = self.now()
         seconds, since = self._held
         if since is None:
-            since = now
-            self._held = seconds, since
-        patience = since + PATIENCE
-        if now < patience:
-            return patience
-        if self._hopeless(reader):
+            self._held = seconds, now
+        if buffer.since is None:
+            buffer.since = now
+        if now < buffer.since + PATIENCE:
+            return buffer.since + PATIENCE
+        if self._hopeless(buffer.reader):
             raise self._exceeded("Another branch is", "this one", "read both at once, or close the one nobody reads")
         return now + PATIENCE
 
-    def _hopeless(self, reader: Reader) -> bool:
+    def _hopeless(self, reader: Reader | None) -> bool:
         """Whether nobody else reads those that `reader` waits for."""
         behind = self._behind()
         readers = [each.reader for each in behind if each.reader is not None]
-        return bool(behind) and not any(each.beside(reader) and each.alive for each in readers)
+        return bool(behind) and not any((reader is None or each.beside(reader)) and each.alive for each in readers)
 
     def go_on(self) -> None:
         """The source is read again."""
@@ -244,7 +246,7 @@ class _SyncHub(_Hub):
             while not buffer:
                 if self._fetching:
                     self._monitor.wait(inf, lambda: not self._fetching or self._has(number))
-                elif self._may_fetch(number, reader):
+                elif self._may_fetch(number, buffer):
                     self._fetch()
                 buffer = self.own(number, reader)
             if len(buffer.events) == self._lag:
@@ -255,10 +257,10 @@ class _SyncHub(_Hub):
         """Whether there is something for that branch: an event, or that it was closed."""
         return bool(self.buffers.get(number, True))
 
-    def _may_fetch(self, number: int, reader: Reader) -> bool:
+    def _may_fetch(self, number: int, buffer: _Buffer) -> bool:
         if self.room():
             return True
-        self._monitor.wait(self.patience(reader), lambda: self._fetching or self._has(number) or self.room())
+        self._monitor.wait(self.patience(buffer), lambda: self._fetching or self._has(number) or self.room())
         return False
 
     def _fetch(self) -> None:
@@ -320,13 +322,13 @@ class _AsyncHub(_Hub):
             self._pump.ahead = True
         buffer = self.own(number, reader)
         while not buffer:
-            await self._more(self._pump, reader)
+            await self._more(self._pump, buffer)
             buffer = self.own(number, reader)
         if len(buffer.events) == self._lag:
             self._tell()
         return buffer.pop()
 
-    async def _more(self, pump: Any, reader: Reader) -> None:
+    async def _more(self, pump: Any, buffer: _Buffer) -> None:
         if pump.buffer and pump.buffer[0].kind != "item":  # it stays, for the other branches
             raise StopAsyncIteration if pump.buffer[0].kind == "end" else self.end(pump.buffer[0].value)
         if _readers.loop() is not self._loop:
@@ -342,7 +344,7 @@ class _AsyncHub(_Hub):
             self._changed()
         else:
             change = self._change
-            with self._waker.deadline(self.patience(reader)):
+            with self._waker.deadline(self.patience(buffer)):
                 await change.wait()
 
     def _tell(self) -> None:

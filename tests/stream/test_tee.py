@@ -320,6 +320,31 @@ def test_block_a_branch_that_pauses_is_waited_for_whatever_task_reads_it(form):
 
 
 @each_runtime
+def test_block_every_branch_has_patience_of_its_own(runtime):
+    """Who has waited long says nothing of who begins to: the one behind may only just have been started."""
+
+    async def scenario(kit):
+        first, second, third = kit.open([(0, letter) for letter in "abcdefgh"]).tee(3, lag=2)
+        outcomes = []
+
+        async def read(branch):
+            trace, error, _ = await kit.outcome(branch)
+            outcomes.append(("".join(text for _, text in trace), type(error)))
+
+        kit.at(0, lambda: read(first))
+        kit.at(0.9, lambda: read(second))
+        kit.at(1.5, lambda: read(third))
+        await kit.sleep(10)
+        return outcomes
+
+    assert play(runtime, scenario) == [
+        ("a", StreamLimitExceeded),
+        ("abcdefgh", type(None)),
+        ("abcdefgh", type(None)),
+    ]
+
+
+@each_runtime
 def test_raise_the_one_behind_fails_after_what_it_has(runtime):
     async def scenario(kit):
         one, other = kit.open([(0, letter) for letter in "abcdefgh"]).tee(2, lag=4, policy="raise")
