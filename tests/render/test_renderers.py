@@ -5,10 +5,12 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import anyio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import typestream
 from typestream.errors import StreamTruncated
 from typestream.events import Citation, Event, Finish, ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta, Usage
 from typestream.render import JsonLines, Plain, Renderer, Sse, Terminal, attach, finished, write
@@ -138,6 +140,59 @@ def test_write_flushes_and_escapes_what_an_encoding_cannot_say() -> None:
     write(sink, "x")
     write(sink, "")
     assert sink.text == "x"
+
+
+class Failing:
+    """A renderer, and a file, of which one raises at a word."""
+
+    def __init__(self, error: Exception, *, file: bool = False) -> None:
+        self._error, self._file = error, file
+        self.text = ""
+
+    def feed(self, event: Event) -> str:
+        text: str = getattr(event, "text", "")
+        return text if self._file else self._checked(text)
+
+    def finish(self, result: Result) -> str:
+        return "|"
+
+    def write(self, text: str) -> None:
+        self.text += self._checked(text) if self._file else text
+
+    def _checked(self, text: str) -> str:
+        if text == "two":
+            raise self._error
+        return text
+
+
+@pytest.mark.parametrize("twin", [lambda stream: stream, lambda stream: stream.as_async()], ids=["sync", "async"])
+@pytest.mark.parametrize("file", [False, True], ids=["renderer", "file"])
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (ValueError("two"), ValueError),
+        (UnicodeEncodeError("ascii", "two", 0, 1, "own"), UnicodeEncodeError),
+        (StopIteration("two"), RuntimeError),
+    ],
+)
+def test_what_a_renderer_or_a_file_raises_is_raised(
+    error: Exception, raised: type[Exception], file: bool, twin: Callable[[Any], Any]
+) -> None:
+    failing = Failing(error, file=file)
+    stream = twin(typestream.stream(iter(["one", "two", "three"])))
+
+    async def wait() -> None:
+        async with stream:
+            await stream.render(failing, failing)
+
+    with pytest.raises(raised):
+        if hasattr(stream, "aclose"):
+            anyio.run(wait)
+        else:
+            with stream:
+                stream.render(failing, failing)
+    assert failing.text.removesuffix("|") == "one"
+    assert stream.result.completion == "incomplete"
 
 
 # -- Markdown

@@ -12,6 +12,8 @@ from typestream.result import Result
 
 __all__ = ("Rendering", "Sink", "attach", "write")
 
+_NOTHING: Any = object()
+
 
 class Sink(Protocol):
     """A file open for text, or anything else with `write(str)`."""
@@ -65,15 +67,21 @@ class Rendering:
     def feed(self, event: Event) -> None:
         """Write what the renderer makes of an event."""
         # `map` calls one right after the other: no interrupt can come in between, when a renderer takes for written
-        # what is not
-        made, kept = tee(filter(None, map(self._renderer.feed, (event,))))
+        # what is not; but it takes a StopIteration for the end
+        made, kept = tee(map(self._renderer.feed, (event,)))
         try:
-            deque(map(self._file.write, made), maxlen=0)
+            written = deque(map(self._file.write, filter(None, made)), maxlen=1)
         except UnicodeEncodeError:
-            write(self._file, next(kept, ""))
-        else:
-            if next(kept, None):
-                _flush(self._file)
+            text = next(kept, None)
+            if text is None:  # it was the renderer's
+                raise
+            write(self._file, text)
+            return
+        text = next(kept, _NOTHING)
+        if text is _NOTHING or (text and not written):
+            raise RuntimeError(f"{'The renderer' if text is _NOTHING else 'The file'} raised StopIteration.")
+        if text:
+            _flush(self._file)
 
     def __exit__(self, kind: Any, exc: BaseException | None, trace: Any) -> None:
         error = exc if isinstance(exc, StreamError) else None
