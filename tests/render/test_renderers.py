@@ -2,7 +2,9 @@
 
 import io
 import re
+from collections import Counter
 from collections.abc import Callable
+from string import ascii_letters, digits
 from typing import Any
 
 import anyio
@@ -269,6 +271,54 @@ def test_a_block_appears_when_it_is_finished_and_only_once() -> None:
 def test_a_link_is_known_to_the_blocks_after_its_definition() -> None:
     out = render(markdown(), *pieces("[x]: https://x.example/\n\nfirst\n\nsee [x]\n\nand [x] too", 1))
     assert out.count("(https://x.example/)") == 2
+
+
+LOSSY = {
+    "image before words": "![logo](u) {words}",
+    "image among words": "a ![logo](http://y/z.png) {words}",
+    "image in a link": "[![logo](u)](v) {words}",
+    "image in an item": "- ![logo](u) {words}",
+    "long words in a table": "| a | b |\n|---|---|\n| {joined} | {words} |",
+    "table of many columns": "|{cells}|\n|{rule}|\n|{cells}|",
+    "cells without a column": "| a | b |\n|---|---|\n| 1 | 2 | {words} |",
+    "cells without a column, in a quotation": "> | a | b |\n> |---|---|\n> | 1 | 2 | {words} |",
+    "five quotations": ">>>>> {words}",
+    "very many quotations": "{quotations} {words}",
+    "five lists": "- - - - - {words}",
+    "very many lists": "{lists} {words}",
+    "code in a list": "- - - ```\n      {words}\n      ```",
+}
+
+
+@pytest.mark.parametrize("width", [4, 12, 20, 80])
+@pytest.mark.parametrize("case", LOSSY)
+def test_no_word_is_left_out(case: str, width: int) -> None:
+    words = [f"word{number:02}" for number in range(40)]
+    text = LOSSY[case].format(
+        words=" ".join(words),
+        joined="-".join(words),
+        cells="|".join(words),
+        rule="---|" * (len(words) - 1) + "---",
+        quotations=">" * 300,
+        lists="- " * 300,
+    )
+    out = "".join(render(markdown(width=width), TextDelta(f"before\n\n{text}\n\nafter")).split()).replace("▌", "")
+    assert out.startswith("before") and out.endswith("after")
+    if "table" not in case:
+        assert "".join(words) in out
+    else:  # whose cells stand beside each other
+        assert not Counter(text) & Counter(ascii_letters + digits) - Counter(out)
+
+
+def test_what_does_not_fit_is_shown_as_it_was_written() -> None:
+    assert render(markdown(width=12), TextDelta(">>>>>> one *two* three\n")) == ">>>>>> one\n*two* three\n"
+    table = "| a |\n|---|\n| 1 | two |\n"
+    assert render(markdown(), TextDelta(table)) == table
+
+
+def test_an_image_stands_where_it_was_written() -> None:
+    out = render(markdown(), TextDelta("See ![the logo](http://x/y.png) and ![](z).\n"))
+    assert out == "See 🌆 the logo (http://x/y.png) and 🌆 z.\n"
 
 
 def screen_of(out: str, width: int, height: int) -> list[str]:

@@ -1,23 +1,28 @@
 """Markdown as it comes, with rich. Imported only when it is asked for, since rich costs time.
 
 Rules: the text is neutralised before it is parsed, and what the parser makes of it (`&#x202e;`) once more; HTML is
-text; a top-level block is finished when another one begins, is then rendered once and never again; only the open block
-is redrawn, as much of it as can be seen, and the more rows that are the less often; words that go on with a row of
-prose are written behind it. So the whole costs time linear in the text.
+text; a block that cannot be shown whole is shown as it was written; a top-level block is finished when another one
+begins, is then rendered once and never again; only the open block is redrawn, as much of it as can be seen, and the
+more rows that are the less often; words that go on with a row of prose are written behind it. So the whole costs time
+linear in the text.
 """
 
 import os
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from io import StringIO
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.markdown import Markdown as RichMarkdown
+from rich.markdown import TableElement
+from rich.table import Table
+from rich.text import Text
 
 from typestream.errors import StreamError
 from typestream.events import Event, RefusalDelta, TextDelta
@@ -36,6 +41,8 @@ _WORDS = re.compile(r" ?[A-Za-z0-9]+(?: [A-Za-z0-9]+)* ?")
 _PROSE = re.compile(r"\n*(?:[A-Za-z0-9]|[-*+] |[0-9]{1,9}[.)] )")
 _FENCE = re.compile(r" {0,3}(?:`{3}|~{3})")
 _TABLE = re.compile(r"[^\n]*\|[^\n]*\n[ |:-]*-[ |:-]*\n")
+_SPACE = {code: None for code in range(0x3001) if chr(code).isspace()}
+_CELL = re.compile(r"[A-Za-z0-9]|[^\x00-\x7f\s]")
 _BETWEEN = re.compile(r"\n|[a-z] (?=[A-Za-z])")
 _LINE_END = re.compile(r"\n")
 _ITEM = re.compile(r"[-*+] |[0-9]{1,9}[.)] ")
@@ -255,7 +262,24 @@ def _end_of(text: str, rows: int, width: int) -> str:
     return text[found.end() if found else begin :]
 
 
-_PARSER = MarkdownIt("commonmark", {"html": False}).enable("strikethrough").enable("table")
+_DEEPEST = 50
+"""Of nested tokens: what is deeper the parser leaves out, and rich needs seven frames of Python's stack for each."""
+_PARSER = MarkdownIt("commonmark", {"html": False, "maxNesting": _DEEPEST}).enable("strikethrough").enable("table")
+
+
+class _Table(TableElement):
+    """A table whose cells are broken anywhere rather than cut."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for table in super().__rich_console__(console, options):
+            if isinstance(table, Table):
+                for column in table.columns:
+                    column.overflow = "fold"
+            yield table
+
+
+class _Document(RichMarkdown):
+    elements: ClassVar = {**RichMarkdown.elements, "table_open": _Table}
 
 
 class _Page:
@@ -277,29 +301,65 @@ class _Page:
             emoji=False,
             _environ={},
         )
-        self._document = RichMarkdown("", hyperlinks=False)  # costly to make: it makes a parser of its own
+        self._document = _Document("", hyperlinks=False)  # costly to make: it makes a parser of its own
 
     def render(self, text: str, references: dict[str, Any]) -> list[str]:
         """The lines of one block, without the empty ones around it."""
-        self._document.parsed = _PARSER.parse(text, references)
-        _clean(self._document.parsed)
-        self._console.print(self._document)
-        lines = [line if "\x1b" in line else line.rstrip() for line in self._file.getvalue().split("\n")]
-        self._file.seek(0)
-        self._file.truncate()
+        self._document.parsed = tokens = _PARSER.parse(text, references)
+        _clean(tokens)
+        lines = self._print(self._document)
+        shown = Counter(_SGR.sub("", "".join(lines)))
+        if _left_out(tokens, text) or Counter("".join(_said(tokens)).translate(_SPACE)) - shown:
+            lines = self._print(Text(text.expandtabs(4)))
         while lines and not lines[-1]:
             lines.pop()
         return lines[next((n for n, line in enumerate(lines) if line), 0) :]
 
+    def _print(self, what: RichMarkdown | Text) -> list[str]:
+        self._console.print(what)
+        lines = [line if "\x1b" in line else line.rstrip() for line in self._file.getvalue().split("\n")]
+        self._file.seek(0)
+        self._file.truncate()
+        return lines
+
 
 def _clean(tokens: list[Token]) -> None:
-    """Neutralise what the parser has decoded: character references, percent escapes."""
+    """Neutralise what the parser has decoded: character references, percent escapes. An image becomes text."""
     for token in tokens:
         token.content = neutralise(token.content)
         for name, value in token.attrs.items():
             if isinstance(value, str):
                 token.attrs[name] = neutralise(value)
+        if token.type == "image":  # which rich would put before the text it stands in
+            alt, address = " ".join(token.content.split()), str(token.attrs.get("src", ""))
+            token.type, token.tag, token.children = "text", "", None
+            token.content = f"🌆 {alt} ({address})" if alt else f"🌆 {address}"
         _clean(token.children or [])
+
+
+def _said(tokens: list[Token]) -> Iterable[str]:
+    """What is to be seen of a block, in the order it was written."""
+    for token in tokens:
+        if token.children:
+            yield from _said(token.children)
+        else:
+            yield token.content
+            yield str(token.attrs.get("href", ""))
+
+
+def _left_out(tokens: list[Token], text: str) -> bool:
+    """Whether the parser has left something out: what is nested too deep, the cells that a table has no column for."""
+    lines: list[str] = []
+    cells: list[str] = []
+    for before, token in zip([None, *tokens], tokens, strict=False):
+        if token.level >= _DEEPEST - 1:
+            return True
+        if token.type == "table_open" and token.map:
+            lines += _LINE.findall(text)[slice(*token.map)]
+        elif before is not None and before.type in ("th_open", "td_open"):
+            cells.append(token.content)
+    written, kept = (Counter(_CELL.findall("".join(each))) for each in (lines, cells))
+    return bool(written - kept)
 
 
 def _now(value: int | Callable[[], int] | None, default: int) -> int:
