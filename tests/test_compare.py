@@ -1,7 +1,10 @@
 """`compare`: policies side by side on one recording; the figures, the plot and the two commands."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -77,6 +80,12 @@ def test_units_are_graphemes_however_the_source_cut_them():
 def test_without_text_there_is_nothing_to_compare(events):
     with pytest.raises(ValueError, match="no text"):
         compare(Recording(events))
+
+
+@pytest.mark.parametrize("late", [1e6, 1e12, float("inf"), float("nan")])
+def test_a_recording_of_days_is_refused(late):
+    with pytest.raises(ValueError, match="longer than a day"):
+        compare(recording((0.0, "a"), (late, "b")))
 
 
 def test_the_table_has_a_line_for_each_policy_and_its_figures():
@@ -199,3 +208,16 @@ def test_record_writes_down_standard_input(tmp_path, capsys, monkeypatch):
 def test_record_says_where_it_cannot_write(offline, tmp_path, capsys):
     assert main(["record", str(tmp_path / "no" / "x.jsonl"), "--prompt", "Hi"]) == 1
     assert "cannot be written" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_one_sentence(tmp_path):
+    """Full at once, and while an answer is written down."""
+    full = "/dev/full"
+    if not os.path.exists(full):
+        pytest.skip("needs /dev/full")
+    path = str(tmp_path / "x.jsonl")
+    for where, limit, wrong in ((full, "unlimited", "No space left on device"), (path, "8", "File too large")):
+        script = 'ulimit -f "$1"; head -c 100000 /dev/zero | tr "\\0" a | "$0" -m typestream record "$2"'
+        done = subprocess.run(["bash", "-c", script, sys.executable, limit, where], capture_output=True, text=True)
+        assert done.stderr == f"typestream: {where} cannot be written: {wrong}.\n"
+        assert done.returncode == 1

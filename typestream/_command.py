@@ -1,15 +1,36 @@
-"""What the commands of the command line share: the screen, the pace, the one place that bypasses it."""
+"""What the commands of the command line share: the screen, the pace, the one place that bypasses it; what they read and
+write."""
 
 import argparse
 import os
 import re
 import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
-from typing import IO, Any, NoReturn
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from typestream.pacing import Instant, Pacing, Smooth, Steady, Typist
 
-__all__ = ("PACES", "CommandError", "Screen", "Terminated", "pace", "paced_for")
+if TYPE_CHECKING:
+    from typestream.sources.recording import Recording
+
+__all__ = (
+    "PACES",
+    "CommandError",
+    "Input",
+    "Screen",
+    "Tape",
+    "Terminated",
+    "pace",
+    "paced_for",
+    "parsed",
+    "read",
+    "recording",
+    "say",
+)
 
 PACES = "instant, smooth:0.4 (seconds of lag), steady:40 (a second), typist:240 (words a minute)"
 _PACE = re.compile(r"([^:/]*)(?::([^/]*))?(?:/(.*))?", re.DOTALL)
@@ -98,3 +119,98 @@ def paced_for(screen: Any, asked: Pacing | None, default: Pacing) -> Pacing:
         return asked
     unwatched = not screen.isatty() or any(os.environ.get(name, "") not in ("", "0") for name in ("CI", "NO_MOTION"))
     return Instant() if unwatched else default
+
+
+def read(path: str) -> str:
+    try:
+        return Path(path).read_bytes().decode("utf-8", "replace")  # its line ends are part of a text
+    except OSError as error:
+        raise CommandError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def parsed(text: str) -> Any:
+    import json
+
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def recording(path: str, text: str) -> "Recording":
+    import io
+
+    from typestream.sources.recording import Recording
+
+    file = io.StringIO(text.lstrip("\ufeff"))
+    file.name = path
+    try:
+        return Recording.load(file)
+    except ValueError as error:
+        raise CommandError(str(error)) from None
+
+
+class Tape:
+    """A file that is recorded to, open for text. A write that fails is told from a source that does."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        with self._telling():
+            self._file = open(path, "w", encoding="ascii")  # noqa: SIM115
+
+    @property
+    def closed(self) -> bool:
+        return self._file.closed
+
+    def write(self, text: str) -> None:
+        with self._telling():
+            self._file.write(text)
+
+    def flush(self) -> None:
+        with self._telling():
+            self._file.flush()
+
+    def __enter__(self) -> "Tape":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        with suppress(OSError):  # told before
+            self._file.close()
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise CommandError(f"{self._path} cannot be written: {error.strerror}.") from None
+
+
+class Input(Iterator[str]):
+    """Standard input as it trickles in; what is not UTF-8 becomes U+FFFD."""
+
+    def __init__(self) -> None:
+        import codecs
+
+        if sys.stdin is None:
+            raise CommandError("standard input is closed.")
+        # not through sys.stdin: a thread that waits in its buffer would hold its lock when Python exits
+        self._fd = sys.stdin.fileno()
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._ended = False
+
+    def __next__(self) -> str:
+        while not self._ended:
+            data = os.read(self._fd, 65536)
+            self._ended = not data
+            text = self._decoder.decode(data, self._ended)
+            if text or self._ended:  # at the end in any case: an empty input is whole, too
+                return text
+        raise StopIteration
+
+
+def say(sentence: str) -> None:
+    """On standard error, unless that is closed."""
+    from typestream.render import write
+
+    if sys.stderr is not None:
+        write(sys.stderr, f"typestream: {sentence}\n")

@@ -22,6 +22,8 @@ __all__ = ("POLICIES", "Comparison", "Row", "compare")
 POLICIES: tuple[Pacing, ...] = (Instant(), Smooth(), Steady(80.0))
 """What is compared where nothing is said."""
 
+_LONGEST = 24 * 60 * 60.0
+
 
 @dataclass(frozen=True)
 class Row:
@@ -80,7 +82,7 @@ def compare(
 
     Raises:
         OSError: the path cannot be opened.
-        ValueError: it is no recording, or there is no text in it.
+        ValueError: it is no recording, there is no text in it, or it is longer than a day.
     """
     if not isinstance(recording, Recording):
         recording = Recording.load(recording)
@@ -88,6 +90,8 @@ def compare(
     if not arrivals:
         raise ValueError("There is no text in this recording, and so nothing to compare.")
     end = recording.ended if recording.ended is not None else recording.events[-1][0]
+    if not all(abs(at) <= _LONGEST for at in (end, *(at for at, _ in arrivals))):
+        raise ValueError("This recording is longer than a day: no pace can be told of it.")
     rows: list[Row] = []
     for policy in policies:
         shown = simulate(arrivals, policy, end)

@@ -1,5 +1,6 @@
 """Other people's exceptions, as ours: by their names and modules, since no SDK is imported here."""
 
+import re
 from collections.abc import Iterator
 from types import FrameType
 from typing import Any
@@ -17,6 +18,7 @@ __all__ = ("failure", "refusal", "refusal_of", "refused")
 
 _HTTP = frozenset({"httpx", "httpx2", "httpcore", "httpcore2", "h11", "h2", "requests", "urllib3", "aiohttp"})
 _SDK = frozenset({"openai", "anthropic", "groq", "mistralai", "together", "cerebras"})
+_HEADER = re.compile(r"(header (?:value|part))\b.*", re.IGNORECASE | re.DOTALL)
 _DECODING = frozenset({"JSONDecodeError", "UnicodeDecodeError", "DecodingError", "APIResponseValidationError"})
 
 
@@ -37,7 +39,7 @@ def failure(exc: BaseException, *, wire: bool) -> StreamError:
 def _failure(exc: BaseException, wire: bool) -> StreamError:
     names = {base.__name__ for base in type(exc).__mro__}
     homes = {base.__module__.partition(".")[0] for base in type(exc).__mro__}
-    said = f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__
+    said = _said(exc)
     of_sdk, of_http = bool(homes & _SDK), bool(homes & _HTTP)
     if of_sdk and "APIStatusError" in names:
         return _server(exc, getattr(exc, "status_code", None))
@@ -67,7 +69,7 @@ def refusal(exc: BaseException) -> StreamServerError | None:
     found = next(filter(None, map(refused, _frames(exc))), None)
     if found is None:
         return None
-    return refusal_of(found, f" ({type(exc).__name__}: {exc})" if isinstance(exc, Exception) else " in time")
+    return refusal_of(found, f" ({_said(exc)})" if isinstance(exc, Exception) else " in time")
 
 
 def refusal_of(response: Any, why: str) -> StreamServerError:
@@ -114,7 +116,13 @@ def _root(exc: BaseException) -> str:
     cause = exc.__cause__ or exc.__context__
     while cause is not None and (cause.__cause__ or cause.__context__) is not None and not str(cause):
         cause = cause.__cause__ or cause.__context__
-    return f"{type(cause).__name__}: {cause}" if cause is not None else str(exc)
+    return _said(cause) if cause is not None else str(exc)
+
+
+def _said(exc: BaseException) -> str:
+    """What an exception says. A header that cannot be sent is not quoted: it may be the one with the key."""
+    text = _HEADER.sub(r"\1", str(exc))
+    return f"{type(exc).__name__}: {text}" if text else type(exc).__name__
 
 
 def _excerpt(exc: BaseException) -> bytes:

@@ -10,12 +10,25 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn, cast
 
 import typestream
-from typestream._command import PACES, CommandError, Screen, Terminated, pace, paced_for
+from typestream._command import (
+    PACES,
+    CommandError,
+    Input,
+    Screen,
+    Tape,
+    Terminated,
+    pace,
+    paced_for,
+    parsed,
+    read,
+    recording,
+    say,
+)
 from typestream.errors import StreamError, UnsupportedSource
 from typestream.pacing import AsRecorded, Instant, Smooth, Steady
 
@@ -41,17 +54,14 @@ def _demo(args: argparse.Namespace, screen: Screen) -> None:
 
 
 def _pipe(args: argparse.Namespace, screen: Screen) -> None:
-    stream = typestream.stream(_Input(), require=None)
+    stream = typestream.stream(Input(), require=None)
     _type(stream.paced(paced_for(screen, args.pace, Smooth())), screen, args.raw)
 
 
 def _play(args: argparse.Namespace, screen: Screen) -> None:
     from typestream.sources.recording import Recording
 
-    try:
-        complete = _load(args.file)
-    except OSError as error:
-        raise CommandError(f"{args.file} cannot be read: {error.strerror}.") from None
+    complete = _load(args.file)
     recorded = isinstance(complete, Recording)
     if args.speed is not None and not recorded:
         raise CommandError(f"--speed is for recordings, and {args.file} is none; use --pace.")
@@ -74,8 +84,8 @@ def _play(args: argparse.Namespace, screen: Screen) -> None:
 def _record(args: argparse.Namespace, screen: Screen) -> None:
     from typestream._demo.show import asking
 
-    if args.prompt is None and not sys.stdin.isatty():
-        _keep(typestream.stream(_Input(), require=None), args, screen)
+    if args.prompt is None and not (sys.stdin and sys.stdin.isatty()):
+        _keep(typestream.stream(Input(), require=None), args, screen)
         return
     options = {"max_tokens": args.max_tokens, "seed": args.seed, "temperature": args.temperature}
     with asking(args.prompt or _PROMPT, args.model, options) as (ask, _, _):
@@ -84,12 +94,14 @@ def _record(args: argparse.Namespace, screen: Screen) -> None:
 
 def _keep(stream: typestream.TokenStream, args: argparse.Namespace, screen: Screen) -> None:
     """Show a stream as it comes, and write it down."""
-    with stream:
+    with stream, Tape(args.file) as tape:
+        stream.recorded(cast(IO[str], tape))
         try:
-            stream.recorded(args.file)
-        except OSError as error:
-            raise CommandError(f"{args.file} cannot be written: {error.strerror}.") from None
-        _type(stream, screen, args.raw)
+            _type(stream, screen, args.raw)
+        except StreamError as error:
+            if isinstance(error.__cause__, CommandError):
+                raise error.__cause__ from None
+            raise
 
 
 def _compare(args: argparse.Namespace, screen: Screen) -> None:
@@ -97,9 +109,7 @@ def _compare(args: argparse.Namespace, screen: Screen) -> None:
     from typestream.render import write
 
     try:
-        compared = compare(args.file, args.pace or POLICIES)
-    except OSError as error:
-        raise CommandError(f"{args.file} cannot be read: {error.strerror}.") from None
+        compared = compare(recording(args.file, read(args.file)), args.pace or POLICIES)
     except ValueError as error:
         raise CommandError(str(error)) from None
     write(screen, compared.table())
@@ -112,7 +122,7 @@ def _compare(args: argparse.Namespace, screen: Screen) -> None:
 
 def _type(stream: typestream.TokenStream, screen: Screen, raw: bool) -> None:
     """Show a stream: on a terminal neutralised, with a mark where it was cut; as it is in a file or a pipe."""
-    from typestream.render import Plain, Terminal, cut_mark, write
+    from typestream.render import Plain, Terminal, cut_mark
 
     shown = screen.isatty() and not raw
     with stream:
@@ -120,52 +130,27 @@ def _type(stream: typestream.TokenStream, screen: Screen, raw: bool) -> None:
     screen.fresh()
     mark = cut_mark(result)
     if mark and not shown:
-        write(sys.stderr, f"typestream: {mark}\n")
+        say(mark)
 
 
 def _load(path: str) -> Any:
     """What a file holds: a recording, a complete response as JSON, or text."""
-    import json
-
-    from typestream.sources.recording import Recording
-
-    text = Path(path).read_text(encoding="utf-8", errors="replace")
-    if text[:200].lstrip().startswith("{"):
-        if '"typestream"' in text.partition("\n")[0]:
-            return Recording.load(Path(path))
-        try:
-            data = json.loads(text)
-        except (ValueError, RecursionError):
-            return text  # that begins with a brace
+    text = read(path)
+    if text[:200].lstrip("\ufeff \t\r\n").startswith("{"):
+        head = parsed(text.lstrip("\ufeff").partition("\n")[0])
+        if isinstance(head, dict) and head.get("typestream") == "recording":
+            return recording(path, text)
+        data = parsed(text.lstrip("\ufeff"))
         if isinstance(data, dict) and not _RESPONSES.isdisjoint(data):
             return data
     return text
 
 
-class _Input(Iterator[str]):
-    """Standard input as it trickles in; what is not UTF-8 becomes U+FFFD."""
-
-    def __init__(self) -> None:
-        import codecs
-
-        # not through sys.stdin: a thread that waits in its buffer would hold its lock when Python exits
-        self._fd = sys.stdin.fileno()
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._ended = False
-
-    def __next__(self) -> str:
-        while not self._ended:
-            data = os.read(self._fd, 65536)
-            self._ended = not data
-            text = self._decoder.decode(data, self._ended)
-            if text or self._ended:  # at the end in any case: an empty input is whole, too
-                return text
-        raise StopIteration
-
-
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}.\n")
+        from typestream.render import neutralise
+
+        self.exit(2, f"{self.prog}: {neutralise(message)}.\n")
 
 
 def _number(kind: type, least: float, name: str, *, above: bool = False) -> Callable[[str], Any]:
@@ -226,6 +211,9 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; the exit code. Raises SystemExit for `--help` and for a bad command."""
     args = _parser().parse_args(argv)
+    if sys.stdout is None:
+        say("standard output is closed.")
+        return 1
     screen = Screen(sys.stdout)
     handlers = {signal.SIGINT: screen.interrupted, signal.SIGTERM: screen.terminated}
     before = {number: signal.getsignal(number) for number in handlers}
@@ -259,9 +247,8 @@ def _run(args: argparse.Namespace, screen: Screen) -> int:
 
 
 def _failed(error: Exception, screen: Screen) -> int:
-    from typestream.render import neutralise, write
+    from typestream.render import neutralise
 
     screen.fresh()
-    said = " ".join(neutralise(str(error) or type(error).__name__).split())
-    write(sys.stderr, f"typestream: {said}\n")
+    say(" ".join(neutralise(str(error) or type(error).__name__).split()))
     return 1

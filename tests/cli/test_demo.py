@@ -84,6 +84,37 @@ def test_an_endpoint_that_is_not_there_is_one_sentence(monkeypatch, refused):
         assert refused(*argv, code=1).startswith("typestream: The connection failed: ")
 
 
+def test_a_name_of_an_endpoint_controls_no_terminal(monkeypatch, on_terminal):
+    with DemoServer(interval=0, name="evil\x1b]0;t\x07\u202e") as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+        shown = on_terminal("demo", "--fast", "--max-tokens", "2").replace("\x1b[31m", "").replace("\x1b[39m", "")
+    assert "[live] evil␛]0;t␇\\u202e at http://" in shown
+    assert "\x1b" not in shown
+    assert "\u202e" not in shown
+
+
+def test_a_password_in_an_address_is_not_shown(demo, monkeypatch):
+    with DemoServer(interval=0, name="elsewhere") as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url.replace("http://", "http://me:secret@"))
+        _, titles, _ = demo("--max-tokens", "2")
+        assert titles["live"] == f"elsewhere at {server.base_url}, through the openai SDK"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("OPENAI_BASE_URL", "http://127.0.0.1:port/v1"), ("HTTP_PROXY", "nonsense://127.0.0.1:9")],
+)
+def test_an_environment_that_cannot_be_used_is_one_sentence(endpoint, monkeypatch, refused, name, value):
+    monkeypatch.setenv(name, value)
+    assert "no request can be made with this environment: " in refused("demo", code=1)
+
+
+def test_offline_no_proxy_is_asked(demo, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    texts, _, _ = demo("--max-tokens", "2")
+    assert texts["live"]
+
+
 def test_offline_there_is_one_model_only(refused):
     assert "there is no model 'gpt-x' here; set OPENAI_BASE_URL" in refused("demo", "--model", "gpt-x", code=1)
 
@@ -95,6 +126,7 @@ def test_offline_there_is_one_model_only(refused):
         (["--temperature", "-1"], "'-1' is not a number of at least 0"),
         (["--seed", "x"], "'x' is not a whole number of at least 0"),
         (["--nonsense"], "unrecognized arguments: --nonsense"),
+        (["--\x1b]0;t\x07"], "unrecognized arguments: --␛]0;t␇"),
     ],
 )
 def test_a_bad_option_is_one_sentence(refused, argv, words):

@@ -105,15 +105,25 @@ RESPONSE = {
         ("", ""),
         ('{"a": 1}', '{"a": 1}'),
         ("{ not JSON", "{ not JSON"),
+        ('{"name": "typestream", "x": 1}', '{"name": "typestream", "x": 1}'),
+        ("one\r\ntwo\rthree\r\n", "one\r\ntwo\rthree\r\n"),
+        ("\ufefftext", "\ufefftext"),
+        ("\ufeff" + json.dumps(completion("after a byte-order mark")), "after a byte-order mark"),
         (json.dumps(completion("of a completion")), "of a completion"),
         (json.dumps(RESPONSE, indent=2), "of Responses"),
         (ChatCompletion.model_validate(completion("of the SDK")).model_dump_json(), "of the SDK"),
     ],
 )
 def test_play_shows_a_text_or_a_response(tmp_path, capsys, content, text):
-    (tmp_path / "file").write_text(content, encoding="utf-8")
+    (tmp_path / "file").write_bytes(content.encode())
     assert main(["play", str(tmp_path / "file")]) == 0
     assert capsys.readouterr() == (text, "")
+
+
+def test_play_takes_any_bytes(tmp_path, capsys):
+    (tmp_path / "file").write_bytes(b"a\xffb\xc3")
+    assert main(["play", str(tmp_path / "file")]) == 0
+    assert capsys.readouterr() == ("a\ufffdb\ufffd", "")
 
 
 @pytest.fixture
@@ -145,6 +155,13 @@ def test_a_recording_is_played_at_once_where_nobody_watches(recording, capsys, c
     assert main(["play", str(recording)]) == 0
     assert capsys.readouterr() == ("one two three", "")
     assert clock.waits == []
+
+
+def test_a_recording_with_a_byte_order_mark_is_one(recording, capsys, clock):
+    recording.write_bytes(b"\xef\xbb\xbf" + recording.read_bytes())
+    assert main(["play", str(recording)]) == 0
+    assert capsys.readouterr() == ("one two three", "")
+    assert main(["compare", str(recording)]) == 0
 
 
 def test_a_recording_is_played_as_it_came_on_a_terminal(recording, on_terminal, clock):
@@ -203,3 +220,32 @@ def test_what_cannot_be_played_is_one_sentence(tmp_path, refused):
     (tmp_path / "text").write_text("text")
     assert "--speed is for recordings" in refused("play", str(tmp_path / "text"), "--speed", "2", code=1)
     assert "'0' is not a positive number" in refused("play", "x", "--speed", "0")
+
+
+def test_a_bad_recording_is_one_sentence(recording, refused):
+    recording.write_text(recording.read_text(encoding="ascii").replace("text_delta", "nonsense"), encoding="ascii")
+    for command in ("play", "compare"):
+        assert "No event has the type 'nonsense'" in refused(command, str(recording), code=1)
+
+
+@pytest.mark.parametrize(
+    ("command", "closed", "said"),
+    [
+        ("pipe", "<&-", "standard input is closed."),
+        ('record "$1"', "<&-", "standard input is closed."),
+        ("pipe", ">&-", "standard output is closed."),
+        ("demo --fast", ">&-", "standard output is closed."),
+    ],
+)
+def test_what_is_closed_is_one_sentence(tmp_path, command, closed, said):
+    script = f'"$0" -m typestream {command} {closed}'
+    done = subprocess.run(["sh", "-c", script, sys.executable, tmp_path / "x"], stderr=subprocess.PIPE, text=True)
+    assert (done.stderr, done.returncode) == (f"typestream: {said}\n", 1)
+    assert not list(tmp_path.glob("*"))
+
+
+def test_nobody_need_hear_what_goes_wrong(tmp_path):
+    (tmp_path / "cut").write_text(json.dumps(completion("half") | {"x": 1}).replace('"stop"', '"length"'))
+    script = '"$0" -m typestream play "$1" 2>&-'
+    done = subprocess.run(["sh", "-c", script, sys.executable, tmp_path / "cut"], stdout=subprocess.PIPE)
+    assert (done.stdout, done.returncode) == (b"half", 0)

@@ -92,3 +92,44 @@ def test_a_planted_key(server: FaultServer, fault: str, runtime: str, caplog: py
     assert not [record for record in caplog.records if record.name.startswith("typestream")]
     if tape.getvalue():
         assert KEY not in repr(Recording.load(io.StringIO(tape.getvalue())))
+
+
+class InvalidHeader(ValueError):
+    """As requests has it."""
+
+
+InvalidHeader.__module__ = "requests.exceptions"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError(f"Invalid header value b'Bearer {KEY}\\n'"),
+        InvalidHeader(f"Invalid return character in header value: 'Bearer {KEY}\\n'"),
+        InvalidHeader(f"Header part (b'{KEY}') from ('Authorization', b'{KEY}') must be of type str or bytes"),
+    ],
+)
+def test_a_header_that_cannot_be_sent_is_not_quoted(error: Exception) -> None:
+    def ask() -> Any:
+        raise error
+
+    with pytest.raises(StreamError, match=r"eader (value|part)") as caught:
+        typestream.stream(ask)
+    assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_key_with_a_line_end_is_not_quoted(server: FaultServer, runtime: str) -> None:
+    async def main() -> None:
+        async with client(server.base_url("ok"), True) as given:
+            given.api_key = KEY + "\n"
+            await typestream.stream(call(given)).collect()
+
+    with pytest.raises(StreamError, match="header value") as caught:
+        if runtime == "sync":
+            with client(server.base_url("ok"), False) as given:
+                given.api_key = KEY + "\n"
+                typestream.stream(lambda: call(given)).collect()
+        else:
+            run(runtime, main)
+    assert KEY not in str(caught.value)

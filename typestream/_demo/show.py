@@ -105,7 +105,7 @@ def show(
     lines: list[str] = []
 
     def play(title: str, about: str, make: Callable[[], TokenStream]) -> Result:
-        screen.line(f"[{title}] {about}\n")
+        screen.line(f"[{title}] {neutralise(about)}\n")
         start = time.monotonic()
         stream = make()
         asking = time.monotonic() - start  # until the endpoint has begun to answer
@@ -123,7 +123,7 @@ def show(
         live = play("live", f"{where}, through the openai SDK", lambda: typestream.stream(ask))
         play("replay", "the complete response, once more", lambda: typestream.replay(live.to_openai()))
         name = os.path.basename(live.model or "llama.cpp") if is_file(model) else _MODEL
-        about = f"{neutralise(name)} in this process, token by token"
+        about = f"{name} in this process, token by token"
         play("local", about, local or (lambda: _ngram(prompt, own)))
     for line in lines:
         screen.line(line)
@@ -151,24 +151,34 @@ def _remote(model: str | None, options: dict[str, Any]) -> Iterator[_Endpoint]:
     from typestream._failures import failure
 
     key = os.environ.get("OPENAI_API_KEY") or "none"
-    with OpenAI(base_url=os.environ.get("OPENAI_BASE_URL") or None, api_key=key, max_retries=0) as client:
+    try:
+        made = OpenAI(base_url=os.environ.get("OPENAI_BASE_URL") or None, api_key=key, max_retries=0)
+    except Exception as error:  # the SDK takes more from the environment, such as proxies
+        raise CommandError(f"no request can be made with this environment: {error}") from None
+    with made as client:
+        where = str(client.base_url.copy_with(userinfo=b"", query=None)).rstrip("/")
         request = dict(options)
         if client.base_url.host == "api.openai.com" and "max_tokens" in request:
             request["max_completion_tokens"] = request.pop("max_tokens")
         try:
             request["model"] = model or client.models.list().data[0].id
         except IndexError:
-            raise CommandError(f"{client.base_url} lists no model; name one with --model.") from None
+            raise CommandError(f"{where} lists no model; name one with --model.") from None
         except Exception as error:
             raise failure(error, wire=True) from error
-        yield _Endpoint(client, request, str(client.base_url).rstrip("/"))
+        yield _Endpoint(client, request, where)
+
+
+def _loopback(url: str) -> Any:
+    """A client of a server in this process, whatever proxies the environment names."""
+    from openai import DefaultHttpxClient, OpenAI
+
+    return OpenAI(base_url=url, api_key="none", max_retries=0, http_client=DefaultHttpxClient(trust_env=False))
 
 
 @contextmanager
 def _llama(model: str, options: dict[str, Any]) -> Iterator[_Endpoint]:
     """llama.cpp's own server, over a model file, on loopback."""
-    from openai import OpenAI
-
     from typestream.sources import xllamacpp
 
     try:
@@ -184,7 +194,7 @@ def _llama(model: str, options: dict[str, Any]) -> Iterator[_Endpoint]:
     def local(prompt: str) -> TokenStream:
         return xllamacpp.generate(server, [{"role": "user", "content": prompt}], **options)
 
-    with OpenAI(base_url=f"{server.listening_address}/v1", api_key="none", max_retries=0) as client:
+    with _loopback(f"{server.listening_address}/v1") as client:
         yield _Endpoint(client, {"model": os.path.basename(model), **options}, server.listening_address, local)
 
 
@@ -211,12 +221,7 @@ def _local(model: str | None, options: dict[str, Any], fast: bool) -> Iterator[_
             f"there is no model {model!r} here; set OPENAI_BASE_URL or OPENAI_API_KEY to reach it, or use {_MODEL}, "
             "smollm2 or the path of a GGUF file."
         )
-    from openai import OpenAI
-
     from typestream._demo.server import DemoServer
 
-    with (
-        DemoServer(interval=0.0 if fast else 0.02, name=_MODEL) as server,
-        OpenAI(base_url=server.base_url, api_key="none", max_retries=0) as client,
-    ):
+    with DemoServer(interval=0.0 if fast else 0.02, name=_MODEL) as server, _loopback(server.base_url) as client:
         yield _Endpoint(client, {"model": _MODEL, **options}, server.base_url)
