@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import typestream
 from tests.render.escapes import CASES
 from typestream._json import event_from_dict, event_to_dict
 from typestream.decode.sse import SSEDecoder
@@ -327,6 +328,13 @@ def test_the_sdk_reads_completions(serve: Callable[[str], Any]) -> None:
     assert chunks[-1].usage.total_tokens == 3
 
 
+CREATE: dict[str, Callable[[Any], Any]] = {
+    "chat": lambda it: it.chat.completions.create(model="m", messages=[], stream=True),
+    "completions": lambda it: it.completions.create(model="m", prompt="", stream=True),
+    "responses": lambda it: it.responses.create(model="m", input="x", stream=True),
+}
+
+
 @pytest.mark.parametrize("api", ["chat", "completions", "responses"])
 def test_the_sdk_raises_where_the_answer_broke_off(serve: Callable[[str], Any], api: Any) -> None:
     openai = pytest.importorskip("openai")
@@ -334,13 +342,8 @@ def test_the_sdk_raises_where_the_answer_broke_off(serve: Callable[[str], Any], 
     body = wire.feed(TextDelta("half")) + wire.fail(StreamTruncated("sk-123"))
     assert "[DONE]" not in body
     assert "sk-123" not in body
-    calls = {
-        "chat": lambda it: it.chat.completions.create(model="m", messages=[], stream=True),
-        "completions": lambda it: it.completions.create(model="m", prompt="", stream=True),
-        "responses": lambda it: it.responses.create(model="m", input="x", stream=True),
-    }
     with pytest.raises(openai.APIError, match="broke off"):
-        list(calls[api](serve(body)))
+        list(CREATE[api](serve(body)))
 
 
 @pytest.mark.parametrize("api", ["chat", "completions", "responses"])
@@ -358,17 +361,76 @@ def test_nothing_is_invented(api: Any) -> None:
     assert ("[DONE]" in out) == (api == "chat")
 
 
-def test_a_cut_answer_is_an_incomplete_response() -> None:
-    last = items(render(OpenAISse("responses"), [TextDelta("x"), Finish("length")]))[-1]
+@pytest.mark.parametrize(
+    ("reason", "why"),
+    [
+        *(("length", "max_output_tokens"), ("MAX_TOKENS", "max_output_tokens"), ("SAFETY", "content_filter")),
+        *(("model_context_window_exceeded", "max_output_tokens"), ("content_filter", "content_filter")),
+        ("insufficient_system_resource", "insufficient_system_resource"),
+    ],
+)
+def test_a_cut_answer_is_an_incomplete_response(reason: str, why: str) -> None:
+    last = items(render(OpenAISse("responses"), [TextDelta("x"), Finish(reason)]))[-1]
     assert last["type"] == "response.incomplete"
-    assert last["response"]["incomplete_details"] == {"reason": "max_output_tokens"}
+    assert last["response"]["incomplete_details"] == {"reason": why}
 
 
-def test_a_tool_call_whose_name_comes_late_is_whole() -> None:
-    events: list[Event] = [ToolCallDelta(0, "c", None, '{"a'), ToolCallDelta(0, None, "f", '":1}'), TextDelta("x")]
-    items_ = items(render(OpenAISse("responses"), events))
-    calls = [item for item in items_[-1]["response"]["output"] if item["type"] == "function_call"]
-    assert [(call["call_id"], call["name"], call["arguments"]) for call in calls] == [("c", "f", '{"a":1}')]
+class Response:
+    """An HTTP response, as far as it is looked at."""
+
+    def __init__(self, body: str) -> None:
+        self.status_code, self.headers = 200, {"content-type": "text/event-stream"}
+        self._body = body.encode()
+
+    def iter_bytes(self) -> Iterator[bytes]:
+        yield self._body
+
+    def close(self) -> None: ...
+
+
+@pytest.mark.parametrize("api", ["chat", "completions", "responses"])
+def test_an_unconfirmed_answer_stays_one(api: Any) -> None:
+    result = fold([Start("1", "m"), TextDelta("half an ans")])
+    result.completion = "unconfirmed"
+    wire = OpenAISse(api)
+    body = "".join(map(wire.feed, [Start("1", "m"), TextDelta("half an ans")])) + wire.finish(result)
+    read = typestream.stream(Response(body)).collect()
+    assert (read.text, read.completion, read.finish_reason) == ("half an ans", "unconfirmed", None)
+    assert "response.completed" not in body
+
+
+CALLS: dict[str, list[Event]] = {
+    "late name": [ToolCallDelta(0, "c", None, '{"a'), ToolCallDelta(0, None, "f", '":1}')],
+    "late id": [ToolCallDelta(0, None, "f", '{"a'), ToolCallDelta(0, "c", None, '":1}')],
+    "id last": [ToolCallDelta(0, None, "f", '{"a":1}'), ToolCallDelta(0, "c")],
+    "no name": [ToolCallDelta(0, "c", None, '{"a":1}'), ToolCallDelta(1, "d", None, "{}")],
+    "no id": [ToolCallDelta(0, None, "f", "{}"), ToolCallDelta(1, None, "f", "{}")],
+}
+
+
+@pytest.mark.parametrize("case", CALLS)
+def test_a_tool_call_keeps_what_is_known_of_it(serve: Callable[[str], Any], case: str) -> None:
+    wanted = fold(CALLS[case]).tool_calls
+    body = render(OpenAISse("responses"), [*CALLS[case], TextDelta("x"), Finish("tool_calls")])
+    with serve(body).responses.stream(model="m", input="x") as stream:
+        final = [item for item in stream.get_final_response().output if item.type == "function_call"]
+    assert [(call.name, call.arguments) for call in final] == [(call.name or "", call.arguments) for call in wanted]
+    for call, read in zip(wanted, final, strict=True):
+        assert read.call_id == (call.id or read.id)
+    assert len({call.call_id for call in final}) == len(final)
+    ours_ = fold(ours("responses", body)).tool_calls
+    assert [(call.id, call.name, call.arguments) for call in ours_] == [
+        (read.call_id, call.name, call.arguments) for call, read in zip(wanted, final, strict=True)
+    ]
+
+
+def test_the_sdk_s_own_helper_reads_citations(serve: Callable[[str], Any]) -> None:
+    events: list[Event] = [TextDelta("a"), Citation("http://x", "X"), TextDelta("b"), Citation("http://y", "Y")]
+    body = render(OpenAISse(), [*events, Finish("stop")])
+    with serve(body).chat.completions.stream(model="m", messages=[]) as stream:
+        message = stream.get_final_completion().choices[0].message
+    assert [each.url_citation.url for each in message.annotations] == ["http://x", "http://y"]
+    assert [each.url for each in fold(ours("chat", body)).citations] == ["http://x", "http://y"]
 
 
 def test_an_api_that_does_not_exist_is_refused() -> None:

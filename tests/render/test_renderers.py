@@ -85,7 +85,15 @@ def test_terminal_says_what_a_refusal_is() -> None:
     [
         ("stop", "complete", ""),
         ("length", "complete", "[cut at the length limit]\n"),
+        ("MAX_TOKENS", "complete", "[cut at the length limit]\n"),
+        ("model_length", "complete", "[cut at the length limit]\n"),
+        ("model_context_window_exceeded", "complete", "[cut at the length limit]\n"),
         ("content_filter", "complete", "[filtered]\n"),
+        ("SAFETY", "complete", "[filtered]\n"),
+        ("RECITATION", "complete", "[filtered]\n"),
+        ("insufficient_system_resource", "complete", "[cut: insufficient_system_resource]\n"),
+        ("tool_calls", "complete", ""),
+        ("end_turn", "complete", ""),
         ("stop", "incomplete", "[the answer broke off]\n"),
     ],
 )

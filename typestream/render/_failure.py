@@ -1,11 +1,11 @@
-"""What may be said in public about a stream that broke off."""
+"""What may be said in public about a stream that broke off, and of an answer that was cut."""
 
 import re
 from typing import Final
 
 from typestream.errors import StreamError
 
-__all__ = ("BROKE_OFF", "code_of", "public_message")
+__all__ = ("BROKE_OFF", "code_of", "cut_by", "public_message")
 
 BROKE_OFF: Final = "The answer broke off."
 _MESSAGES: Final = {
@@ -23,3 +23,26 @@ def code_of(error: StreamError | None) -> str:
 def public_message(error: StreamError | None) -> str:
     """One sentence for whoever reads the answer. The error's own message may quote a server, and stays inside."""
     return BROKE_OFF if error is None else _MESSAGES.get(type(error).__name__, BROKE_OFF)
+
+
+# the finish reasons of all APIs -> what the Responses API calls it
+_CUT: Final = {
+    **dict.fromkeys(
+        ("length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded"),
+        "max_output_tokens",
+    ),
+    **dict.fromkeys(
+        (
+            *("content_filter", "content_filtered", "safety", "image_safety", "recitation", "language", "blocklist"),
+            *("prohibited_content", "spii", "guardrail_intervened", "sensitive"),
+        ),
+        "content_filter",
+    ),
+    "insufficient_system_resource": "insufficient_system_resource",
+}
+
+
+def cut_by(reason: str | None) -> str | None:
+    """What has cut an answer that is over, by its finish reason: `"max_output_tokens"`, `"content_filter"` or another
+    name; None for one that nothing has cut."""
+    return _CUT.get((reason or "").casefold())

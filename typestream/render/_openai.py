@@ -5,6 +5,7 @@ stream that broke off ends in an error, which makes the SDK raise `APIError`, an
 Wire formats: https://platform.openai.com/docs/api-reference/chat/streaming, …/completions, …/responses-streaming.
 """
 
+from collections import Counter
 from typing import Any, Literal, Protocol
 
 from typestream._json import dumps, jsonable
@@ -56,7 +57,7 @@ class OpenAISse:
         if api not in wires:
             raise ValueError(f"OpenAISse speaks {', '.join(wires)}, not {api!r}.")
         self._wire: _Wire = wires[api](created)
-        self._named = api == "responses"  # only there has each event a name, and there is no `[DONE]`
+        self._named = api == "responses"  # only there has each event a name, and no `[DONE]` follows the terminal one
 
     def feed(self, event: Event) -> str:
         return self._frames(self._wire.feed(event))
@@ -64,7 +65,9 @@ class OpenAISse:
     def finish(self, result: Result) -> str:
         if result.completion == "incomplete":
             return self._error(None)
-        return self._frames(self._wire.finish(result)) + ("" if self._named else "data: [DONE]\n\n")
+        # that it ended, where there is no event that says it is whole, or none that would say anything else
+        done = not self._named or result.completion == "unconfirmed"
+        return self._frames(self._wire.finish(result)) + ("data: [DONE]\n\n" if done else "")
 
     def fail(self, error: StreamError) -> str:
         return self._error(error)
@@ -90,6 +93,7 @@ class _ChatWire:
     def __init__(self, created: int) -> None:
         self._head: dict[str, Any] = {"id": "", "object": "chat.completion.chunk", "created": created, "model": ""}
         self._seen: set[int] = set()
+        self._cited: Counter[int] = Counter()
 
     def feed(self, event: Event) -> list[dict[str, Any]]:
         if isinstance(event, Start):
@@ -105,7 +109,10 @@ class _ChatWire:
         if isinstance(event, ToolCallDelta):
             return self._choice(event.index, {"tool_calls": [_call(event)]})
         if isinstance(event, Citation) and event.url:
-            return self._choice(event.index, {"annotations": [{"type": "url_citation", "url_citation": _cited(event)}]})
+            number = self._cited[event.index]  # which the SDK's helper puts the pieces of a list together by
+            self._cited[event.index] += 1
+            annotation = {"index": number, "type": "url_citation", "url_citation": _cited(event)}
+            return self._choice(event.index, {"annotations": [annotation]})
         if isinstance(event, Finish):
             return self._choice(event.index, {}, finish_reason=event.reason)
         return []

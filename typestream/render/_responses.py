@@ -1,7 +1,8 @@
 """The Responses API's stream of events: the answer as items of an output, each opened, filled and closed.
 
 Rules: reasoning and message items are closed when something else begins; a tool call stays open to the end, since its
-arguments may come in turns with those of others, and opens when its name is known.
+arguments may come in turns with those of others, and opens when its name and its id are known, else at the end; an
+answer of which nothing said that it is whole has no terminal event.
 Wire format: OpenAI's `ResponseStreamEvent`.
 """
 
@@ -18,16 +19,12 @@ from typestream.events import (
     ToolCallDelta,
     Usage,
 )
+from typestream.render._failure import cut_by
 from typestream.result import Result
 
 __all__ = ("ResponsesWire",)
 
 _Chunks = list[dict[str, Any]]
-_INCOMPLETE = {
-    "length": "max_output_tokens",
-    "max_tokens": "max_output_tokens",
-    "max_output_tokens": "max_output_tokens",
-}
 # kind of part -> the item it stands in, the field it fills, the name of its events, the name of its place in the item
 _PARTS = {
     "output_text": ("message", "text", "response.output_text", "content_index"),
@@ -97,11 +94,12 @@ class ResponsesWire:
     def finish(self, result: Result) -> _Chunks:
         chunks = self._begin() + self._close()
         for number in list(self._early):
-            chunks += self._open_call(number, "", "")
+            chunks += self._open_call(number)
         for call in self._calls.values():
             chunks += self._close_call(call)
-        reason = result.finish_reason or ""
-        why = _INCOMPLETE.get(reason) or ("content_filter" if reason == "content_filter" else None)
+        if result.completion == "unconfirmed":
+            return chunks
+        why = cut_by(result.finish_reason)
         status = "completed" if why is None else "incomplete"
         self._response.update(status=status, incomplete_details=None if why is None else {"reason": why})
         self._response["usage"] = None if result.usage is None else _usage(result.usage)
@@ -218,19 +216,19 @@ class ResponsesWire:
         if event.call not in self._calls:
             early = self._early.setdefault(event.call, [])
             early.append(event)
-            name = next((each.name for each in early if each.name), None)
-            if name is None:
-                return chunks
-            return chunks + self._open_call(event.call, name, next((each.id for each in early if each.id), ""))
+            known = any(each.name for each in early) and any(each.id for each in early)
+            return chunks + self._open_call(event.call) if known else chunks
         return chunks + self._arguments(self._calls[event.call], event.arguments)
 
-    def _open_call(self, number: int, name: str, id: str) -> _Chunks:
-        place = len(self._response["output"])
-        item = {"type": "function_call", "id": f"item_{place}", "call_id": id, "name": name}
+    def _open_call(self, number: int) -> _Chunks:
+        place, early = len(self._response["output"]), self._early.pop(number)
+        item: dict[str, Any] = {"type": "function_call", "id": f"item_{place}"}
+        item["call_id"] = next((each.id for each in early if each.id), item["id"])  # clients tell calls apart by it
+        item["name"] = next((each.name for each in early if each.name), "")
         item.update(arguments="", status="in_progress")
         call = self._calls[number] = self._add(item)
         added = self._event("response.output_item.added", output_index=call.place, item=_copied(item))
-        return [added, *self._arguments(call, "".join(each.arguments for each in self._early.pop(number)))]
+        return [added, *self._arguments(call, "".join(each.arguments for each in early))]
 
     def _arguments(self, call: _Item, text: str) -> _Chunks:
         if not text:

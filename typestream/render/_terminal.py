@@ -5,13 +5,14 @@ from typing import Any
 
 from typestream.errors import StreamError
 from typestream.events import Citation, Event, ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta
+from typestream.render._failure import cut_by
 from typestream.render._neutralise import Neutraliser, neutralise
 from typestream.result import Result
 
 __all__ = ("Terminal", "cut_mark", "failure_mark", "wants_colour")
 
 _DIM, _RED, _CYAN = ("\x1b[2m", "\x1b[22m"), ("\x1b[31m", "\x1b[39m"), ("\x1b[36m", "\x1b[39m")
-_CUT = {"length": "cut at the length limit", "max_tokens": "cut at the length limit", "content_filter": "filtered"}
+_CUT = {"max_output_tokens": "cut at the length limit", "content_filter": "filtered"}
 
 
 def wants_colour(file: Any) -> bool:
@@ -29,7 +30,8 @@ def cut_mark(result: Result, index: int = 0) -> str:
     """What to tell of an answer that is not whole; `""` of one that is."""
     if result.completion == "incomplete":
         return "the answer broke off"
-    return _CUT.get(result.choice(index).finish_reason or "", "")
+    cut = cut_by(result.choice(index).finish_reason)
+    return "" if cut is None else _CUT.get(cut, f"cut: {cut}")
 
 
 def failure_mark(error: StreamError) -> str:
