@@ -16,7 +16,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import anyio
 import anyio.abc
@@ -214,7 +213,7 @@ async def begin(request: Request) -> Response:
     try:
         asked = await request.json()
         prompt, pace = asked.get("prompt"), asked.get("pace")
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         raise HTTPException(422, "The question must be a JSON object.") from None
     return JSONResponse({"id": request.app.state.answers.begin(prompt, pace)}, 201)
 
@@ -247,7 +246,7 @@ async def talk(ws: WebSocket) -> None:
         stream = ws.app.state.answers.open(asked.get("prompt"), asked.get("pace"))
     except WebSocketDisconnect:
         return
-    except (ValueError, AttributeError, KeyError, HTTPException):
+    except (ValueError, AttributeError, KeyError, RecursionError, HTTPException):
         await ws.close(1008, "The question must be a JSON object with a prompt and a pace.")
         return
     await websocket(stream, ws)
@@ -256,7 +255,7 @@ async def talk(ws: WebSocket) -> None:
 def check_origin(connection: HTTPConnection) -> None:
     """Other people's pages may not ask on the visitor's behalf; programs, which send no origin, may."""
     origin = connection.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != connection.headers.get("host"):
+    if origin is not None and origin.partition("://")[2] != connection.headers.get("host"):
         raise HTTPException(403, "This page belongs to another site.")
 
 

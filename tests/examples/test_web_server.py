@@ -84,11 +84,14 @@ def test_pause_resume_and_stop(client: Any, demo: DemoServer) -> None:
         ("POST", "/answers/none/stop", {}, 404),
         ("POST", "/answers", {"content": b"{"}, 422),
         ("POST", "/answers", {"json": []}, 422),
+        ("POST", "/answers", {"content": b"[" * 100_000}, 422),
         ("POST", "/answers", {"json": {"prompt": " ", "pace": "instant"}}, 422),
         ("POST", "/answers", {"json": {"prompt": "x", "pace": "mad"}}, 422),
         ("POST", "/answers", {"json": {"prompt": "x", "pace": []}}, 422),
         ("POST", "/answers", {"json": {"prompt": "x" * 8001, "pace": "instant"}}, 422),
         ("POST", "/answers", {"json": ASK, "headers": {"origin": "https://elsewhere.example"}}, 403),
+        ("POST", "/answers", {"json": ASK, "headers": {"origin": "http://["}}, 403),
+        ("POST", "/answers", {"json": ASK, "headers": {"origin": "null"}}, 403),
     ],
 )
 def test_what_cannot_be_answered_is_refused(

@@ -244,3 +244,22 @@ def test_the_client_s_wishes_are_carried_out(server: Any, sync: bool, ask: str) 
         assert source.closed.wait(SEC)
     assert code == 1000
     assert frames[-1]["type"] == ("error" if ask == "stop" else "end")
+
+
+@SERVERS
+def test_a_frame_of_bytes_ends_nothing(server: Any) -> None:
+    source = Source(wait=True)
+
+    async def client(ws: Any) -> tuple[list[dict[str, Any]], int]:
+        first = await ws.recv()
+        for frame in (b"\xff\xfe", b"", '{"type": "stop"}'):
+            await ws.send(frame)
+        frames, code = await read(ws)
+        return [json.loads(first), *frames], code
+
+    with server(source, sync=False) as port:
+        frames, code = talk(port, client)
+        assert [frame["type"] for frame in frames][-2:] == ["text_delta", "error"]
+        assert code == 1000
+        assert source.closed.wait(SEC)
+    assert not source.raised

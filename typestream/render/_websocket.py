@@ -19,8 +19,9 @@ async def websocket(stream: Any, ws: Any, *, renderer: Renderer | None = None) -
     """Send a stream to a WebSocket that was accepted: one text frame for each event, and one at the end.
 
     The next event is not taken before the last one was sent, so that a slow client slows the source down. The client
-    may send `{"type": "stop"}`, `"skip"`, `"pause"` or `"resume"`. One that leaves stops the source. At the end the
-    socket is closed, with code 1000, or 1011 when the stream broke off, which is not raised: the result tells.
+    may send `{"type": "stop"}`, `"skip"`, `"pause"` or `"resume"` in a text frame; what else it sends is ignored. One
+    that leaves stops the source. At the end the socket is closed, with code 1000, or 1011 when the stream broke off,
+    which is not raised: the result tells.
 
     Args:
         stream: a `TokenStream` or an `AsyncTokenStream`.
@@ -31,7 +32,7 @@ async def websocket(stream: Any, ws: Any, *, renderer: Renderer | None = None) -
     Returns:
         What was said, as far as the client took it or left.
     """
-    import anyio
+    import anyio.lowlevel
 
     if hasattr(stream, "as_async"):
         stream = stream.as_async()
@@ -45,7 +46,12 @@ async def websocket(stream: Any, ws: Any, *, renderer: Renderer | None = None) -
         nonlocal trouble
         try:
             while True:
-                _obey(stream, await receive())
+                try:
+                    message = await receive()
+                except KeyError:  # Starlette's, for a frame of bytes
+                    await anyio.lowlevel.checkpoint()
+                else:
+                    _obey(stream, message)
         except Exception as error:
             trouble = trouble or error
             group.cancel_scope.cancel()
