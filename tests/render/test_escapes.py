@@ -170,7 +170,7 @@ def test_markdown_does_not_depend_on_the_cut(case: Case, cuts: Callable[[str], I
         assert render(make(), [TextDelta(piece) for piece in pieces]) == whole
 
 
-_OWN_SEQUENCES = re.compile(r"\r|\x1b\[[0-9;]*[mAJ]")
+_OWN_SEQUENCES = re.compile(r"\r|\x1b\[[0-9;]*[mAJKC]")
 
 
 @pytest.mark.parametrize("case", SHORT, ids=name)

@@ -402,6 +402,27 @@ def test_a_block_that_is_higher_than_the_window_shows_its_end() -> None:
         assert numbers[-1] > 90
 
 
+class Tmux(pyte.HistoryScreen):  # type: ignore[misc]
+    """Puts the screen in its history when it is cleared from its first cell on."""
+
+    kept = 0
+
+    def erase_in_display(self, how: int = 0, *args: Any, **options: Any) -> None:
+        self.kept += (self.cursor.x, self.cursor.y) == (0, 0)
+        super().erase_in_display(how, *args, **options)
+
+
+@pytest.mark.parametrize("line", ["- item *{}*\n", "| row | {} |\n", "line {} **bold** "])
+def test_no_copies_of_a_block_are_left_in_the_history_of_tmux(line: str) -> None:
+    live = markdown(width=30, height=6, live=True)
+    out = live.feed(TextDelta("| a | b |\n|---|---|\n" if "|" in line else ""))
+    out += "".join(live.feed(TextDelta(line.format(n))) for n in range(50))
+    screen = Tmux(30, 6, history=1000)
+    pyte.Stream(screen).feed(out.replace("\n", "\r\n"))
+    assert screen.kept == 0
+    assert len(screen.history.top) < 6
+
+
 def test_wide_characters_are_not_cut() -> None:
     out = render(markdown(width=7), TextDelta("漢字漢字漢字"))
     assert out == "漢字漢\n字漢字\n"

@@ -32,6 +32,8 @@ from typestream.result import Result
 
 __all__ = ("Markdown",)
 
+_CLEAR = "\x1b[K\x1b[C\x1b[J\r"
+"""From here to the end of the screen. Never from its very first cell, at which tmux keeps what was on it as history."""
 _SGR = re.compile(r"\x1b\[[0-9;]*m")
 _STEP = 4
 """Characters by which the open block has grown before it is redrawn, for each of its rows."""
@@ -193,7 +195,7 @@ class Markdown:
         same = min(same, len(lines) - 1)
         # A narrower window has broken the old lines anew.
         rows = sum(max(1, -(-cell_len(_SGR.sub("", line)) // max(width, 1))) for line in old[same:]) - 1
-        return "\r" + (f"\x1b[{rows}A" if rows else "") + "\x1b[J" + "\n".join(lines[same:])
+        return "\r" + (f"\x1b[{rows}A" if rows else "") + _CLEAR + "\n".join(lines[same:])
 
 
 class _Blocks:
