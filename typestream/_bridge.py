@@ -77,6 +77,12 @@ class Threaded(InMemory):
         self._waker = _aio.Waker()
         self._pump = Pump(source, CLOCK[-1].monitor(), CLOCK[-1]) if pump is None else pump
         self._pump.ahead = False
+        self._owns = True
+
+    def let_go(self) -> Pump:
+        """What reads the source, for whoever goes on with it."""
+        self._owns = False
+        return self._pump
 
     async def read(self) -> Any:
         """The next item; raises StopAsyncIteration at the end."""
@@ -132,6 +138,8 @@ class LoopPump(Pump):
     def _run(self) -> None:
         try:
             _aio.run(self._main)
+        except BaseException as exc:  # there is no loop, or closing failed
+            self._keep(Read("error", exc, self._clock.now()))
         finally:
             self._finish()
 
@@ -143,6 +151,8 @@ class LoopPump(Pump):
                 while more:
                     await self._waker.wait(inf, self._due)
                     more = not self._closing and self._keep(await _aio.read(self._source, self._clock.now))
+        except BaseException as exc:  # it is raised where the stream is read
+            self._keep(Read("error", exc, self._clock.now()))
         finally:
             await self._source.aclose()
 
@@ -183,6 +193,9 @@ def as_sync(stream: AsyncTokenStream) -> "TokenStream":
     source = stream._source
     if isinstance(source, InMemory) and not stream._started:
         twin = TokenStream(stream._core, source.source)
+        if isinstance(source, Threaded):
+            twin._pump = source.let_go()
+            twin._monitor = twin._pump.monitor
     elif stream._started:
         raise RuntimeError(
             "as_sync() has to come before the first read: a source that was opened in an event loop stays there."

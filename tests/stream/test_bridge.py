@@ -306,6 +306,82 @@ def test_as_sync_of_an_unread_coroutine_closes_it():
     assert typestream.stream(call()).as_sync().collect().text == "a"
 
 
+async def cancelled_within():
+    yield "a"
+    inner = asyncio.get_running_loop().create_future()
+    inner.cancel()
+    await inner
+
+
+async def raising(error):
+    yield "a"
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("source", "cause"),
+    [
+        (cancelled_within, asyncio.CancelledError),
+        (lambda: raising(SystemExit(3)), SystemExit),
+        (lambda: raising(GeneratorExit()), GeneratorExit),
+        (lambda: raising(BaseException("odd")), BaseException),
+    ],
+    ids=["a task of its own was cancelled", "exit", "generator exit", "another"],
+)
+@pytest.mark.parametrize("policy", [None, pacing.Smooth(max_lag=0.05, tail=0.05)], ids=repr)
+def test_as_sync_says_what_no_except_exception_catches(source, cause, policy):
+    stream = typestream.stream(source()).as_sync().timeout(between=5)  # else this would wait for ever
+    if policy is not None:
+        stream.paced(policy)
+    with pytest.raises(SourceError) as caught:
+        stream.collect()
+    assert type(caught.value.__cause__) is cause
+    assert caught.value.result.text == "a"
+    assert eventually(lambda: not threads())
+
+
+def test_as_sync_says_so_where_there_can_be_no_event_loop(monkeypatch):
+    async def source():
+        yield "a"
+
+    def no_loop(*given):
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("typestream._aio.run", no_loop)
+    with pytest.raises(SourceError, match="Too many open files"):
+        typestream.stream(source()).as_sync().timeout(first=5).collect()
+
+
+@pytest.mark.parametrize("policy", [None, pacing.Smooth(max_lag=0.05, tail=0.05)], ids=repr)
+@pytest.mark.parametrize("clocks", [False, True])
+def test_there_and_back_nothing_is_lost(policy, clocks):
+    stream = typestream.stream(str(number) + " " for number in range(200))
+    if policy is not None:
+        stream.paced(policy)
+    if clocks:
+        stream.timeout(between=5)
+    text = next(stream)
+    if stream._pump is not None:
+        assert eventually(lambda: len(stream._pump._buffer) > 10)
+    for _ in range(2):
+        stream = stream.as_async().as_sync()
+    assert text + "".join(stream.skip()) == stream.result.text == "".join(f"{number} " for number in range(200))
+    assert not threads()
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_there_and_back_with_an_async_source(begun):
+    async def source():
+        for text in "abc":
+            yield text
+
+    stream = typestream.stream(source()).as_sync()
+    text = next(stream) if begun else ""
+    stream = stream.as_async().as_sync()
+    assert text + "".join(stream) == stream.result.text == "abc"
+    assert not threads()
+
+
 def test_as_sync_comes_before_the_first_read():
     async def main():
         async def source():
