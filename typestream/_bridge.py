@@ -118,6 +118,10 @@ class Threaded(InMemory):
         if pump.finished:
             pump.close(patience)
 
+    def __del__(self) -> None:  # whoever was to read it was dropped, perhaps after its loop
+        if self._owns and not self._pump.finished:
+            self._pump.stop()
+
 
 class LoopPump(Pump):
     """Reads an async source in a thread of its own, in an event loop of its own, some items ahead once it was asked:

@@ -9,7 +9,9 @@ import pytest
 import typestream
 from tests.stream.leftovers import eventually
 from tests.stream.runtimes import each_loop
-from typestream import SourceError, StreamClosed, pacing
+from typestream import SourceError, StreamClosed, TokenStream, pacing
+from typestream._core import Core
+from typestream.sources._pushed import Pushed, PushedSource
 
 VARIABLE = contextvars.ContextVar("variable", default="unset")
 
@@ -304,6 +306,71 @@ def test_as_sync_of_an_unread_coroutine_closes_it():
     stream = typestream.stream(call()).as_sync()
     stream.close()  # a coroutine that was never awaited would be a RuntimeWarning
     assert typestream.stream(call()).as_sync().collect().text == "a"
+
+
+class Endless:
+    """A blocking source that goes on for ever."""
+
+    closed = False
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        return "x"
+
+    def close(self):
+        self.closed = True
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.parametrize("configure", [lambda stream: stream, lambda stream: stream.timeout(between=5)])
+@pytest.mark.parametrize("begun", [False, True])
+def test_an_async_twin_dropped_unread_closes_the_source(configure, begun):
+    source = Endless()
+    stream = configure(typestream.stream(source))
+    if begun:
+        next(stream)
+    twin = stream.as_async()
+    del stream, twin
+    assert eventually(lambda: source.closed and not threads())
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@each_loop
+def test_an_async_twin_dropped_after_its_loop_has_gone_closes_the_source(loop):
+    source = Endless()
+    twins = [typestream.stream(source).as_async()]
+
+    async def main():
+        assert await anext(twins[0]) == "x"
+
+    run(loop, main)
+    twins.clear()
+    assert eventually(lambda: source.closed and not threads())
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@each_loop
+def test_a_model_whose_reader_was_dropped_after_its_loop_has_gone_ends(loop):
+    ended = threading.Event()
+
+    def produce(put):
+        try:
+            while True:
+                put("x")
+        finally:
+            ended.set()
+
+    twins = [TokenStream(Core(), PushedSource(Pushed(produce, ahead=2), name="model")).as_async()]
+
+    async def main():
+        assert await anext(twins[0]) == "x"
+
+    run(loop, main)
+    assert not ended.is_set()
+    twins.clear()
+    assert eventually(ended.is_set)
 
 
 async def cancelled_within():

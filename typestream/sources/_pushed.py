@@ -54,12 +54,17 @@ class Pushed(Iterator[Any]):
 
     Args:
         produce: calls `put(item)` with each item, or with None to see whether it may go on, and returns at its end.
-        ahead: how many items may wait to be read before `put` blocks; None for any number.
+        ahead: how many items may wait to be read before `put` blocks, at least 1; None for any number.
+
+    Raises:
+        ValueError: `ahead` is no such number.
     """
 
     def __init__(self, produce: Callable[[Callable[[Any], None]], None], ahead: int | None = None) -> None:
         self._produce = produce
         self._queue: SimpleQueue[Any] = SimpleQueue()
+        if ahead is not None and (type(ahead) is not int or ahead < 1):
+            raise ValueError(f"ahead must be None or a whole number of at least 1, not {ahead!r}.")
         self._room = None if ahead is None else threading.Semaphore(ahead)
         self._thread: threading.Thread | None = None
         self._left = self._over = self._done = False
@@ -198,3 +203,7 @@ class _Awaited:
         pushed.interrupt()
         await self._waker.wait(self._waker.now() + AWAITED, lambda: not pushed.running)
         pushed.close(0.0 if pushed.running else PATIENCE)
+
+    def __del__(self) -> None:  # whoever was to read it was dropped, perhaps after its loop
+        if self._pushed.running:
+            self._pushed.interrupt()
