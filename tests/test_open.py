@@ -1,6 +1,8 @@
 """What can be opened, and what is said of what cannot."""
 
 import asyncio
+import pathlib
+from unittest.mock import MagicMock
 
 import pytest
 from hypothesis import given
@@ -72,7 +74,124 @@ def test_an_awaitable_of_any_of_these(given_back):
     assert asyncio.run(main()) == "Hello"
 
 
-@pytest.mark.parametrize("source", ["text", b"bytes", {"a": 1}, 3, None, 2.5, object()])
+class Entered:
+    """A context manager, sync and async, that gives something, or itself."""
+
+    def __init__(self, *given):
+        self.given = given[0] if given else self
+        self.times = 0
+
+    def __enter__(self):
+        self.times += 1
+        return self.given
+
+    async def __aenter__(self):
+        return self.__enter__()
+
+    def __exit__(self, *exc):
+        self.times -= 1
+
+    async def __aexit__(self, *exc):
+        self.times -= 1
+
+
+class EnteredAsync:
+    """The same, async only."""
+
+    def __init__(self, *given):
+        self.given = given[0] if given else self
+
+    async def __aenter__(self):
+        return self.given
+
+    async def __aexit__(self, *exc):
+        pass
+
+
+async def awaited(given):
+    return given
+
+
+@pytest.mark.parametrize("given", [COMPLETION, "Hello", b"Hello", None, 3, pathlib.Path("answer.jsonl")], ids=repr)
+@pytest.mark.parametrize("within", [awaited, Entered, EnteredAsync])
+def test_what_awaiting_or_entering_gives_is_refused_as_if_it_were_passed(given, within):
+    async def main():
+        await typestream.stream(within(given)).as_async().collect()
+
+    with pytest.raises(typestream.UnsupportedSource, match="an OpenAI stream"):
+        asyncio.run(main())
+
+
+@pytest.mark.parametrize("make", [Entered, EnteredAsync])
+def test_what_enters_to_itself_and_cannot_be_read_is_refused(make):
+    async def main():
+        await typestream.stream(source).as_async().collect()
+
+    source = make()
+    with pytest.raises(typestream.UnsupportedSource, match=make.__name__):
+        asyncio.run(main())
+    assert getattr(source, "times", 0) == 0
+
+
+def test_what_enters_to_a_completion_is_refused_where_it_blocks_too():
+    source = Entered(COMPLETION)
+    with pytest.raises(typestream.UnsupportedSource, match=r"typestream\.replay"):
+        typestream.stream(source).collect()
+    assert source.times == 0
+
+
+@pytest.mark.parametrize("inner", [iter, agen])
+@pytest.mark.parametrize("within", [awaited, Entered, EnteredAsync])
+def test_a_stream_that_awaiting_or_entering_gives_is_passed_on_whole(within, inner):
+    usage = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
+    chunks = [
+        {"id": "c", "choices": [{"index": 0, "delta": {"reasoning_content": "hm", "content": "Hello"}}]},
+        {"choices": [{"index": 0, "delta": {}, "finish_reason": "length"}], "usage": usage},
+    ]
+
+    async def main(chunks):
+        return await typestream.stream(within(typestream.stream(inner(chunks)))).as_async().collect()
+
+    result = asyncio.run(main(chunks))
+    assert (result.text, result.reasoning, result.id) == ("Hello", "hm", "c")
+    assert (result.finish_reason, result.usage.output, result.completion) == ("length", 2, "complete")
+    with pytest.raises(typestream.StreamTruncated) as caught:
+        asyncio.run(main(chunks[:1]))
+    assert caught.value.result.text == "Hello"
+
+
+@pytest.mark.parametrize("inner", [iter, agen])
+def test_a_stream_that_entering_gives_is_passed_on_where_it_blocks_too(inner):
+    result = typestream.stream(Entered(typestream.stream(inner(CHUNKS)))).collect()
+    assert (result.text, result.finish_reason) == ("Hello", "stop")
+
+
+class Class:
+    """A class whose objects can be read."""
+
+    def __iter__(self):
+        return iter(["Hel", "lo"])
+
+
+@pytest.mark.parametrize(
+    "opened",
+    [
+        typestream.stream,
+        lambda make: typestream.stream(make, retries=1),
+        typestream.first_of,
+    ],
+)
+def test_a_class_is_a_callable_that_makes_a_source(opened):
+    assert opened(Class).collect().text == "Hello"
+
+
+def test_what_pretends_to_be_everything_is_read_as_what_it_was_given_to_be():
+    source = MagicMock()
+    source.__iter__.return_value = iter(CHUNKS)
+    assert typestream.stream(source).collect().text == "Hello"
+
+
+@pytest.mark.parametrize("source", ["text", b"bytes", {"a": 1}, 3, None, 2.5, object(), pathlib.Path("answer.jsonl")])
 def test_an_unsupported_source_names_what_would_have_been_accepted(source):
     with pytest.raises(typestream.UnsupportedSource, match="an OpenAI stream"):
         typestream.stream(source)

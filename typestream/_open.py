@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias, overload
 from typestream._calls import call
 from typestream._core import Core
 from typestream._decoding import Require
-from typestream._source import AsyncSource, SyncSource
+from typestream._source import AsyncSource, SyncSource, check
 from typestream._stall import Timeout
+from typestream._stream import StreamBase
 from typestream._sync import TokenStream
 from typestream.decode import Completion, Decoded, choose
 from typestream.decode._limits import Limits
@@ -28,11 +29,6 @@ if TYPE_CHECKING:
     _Sync: TypeAlias = Iterable[Any] | AbstractContextManager[Any]
 
 __all__ = ("first_of", "generate", "replay", "stream")
-
-_ACCEPTED = (
-    "an OpenAI stream (or a call that gives one), an HTTP response, or a sync or async iterable of str, bytes, chunks "
-    "(dicts or SDK objects) or typestream events"
-)
 
 
 @overload
@@ -103,18 +99,18 @@ def stream(
     spent = 0.0
     if _is_maker(source):
         source, spent = call(source, clocks)
-    if hasattr(source, "on_finalized_text"):  # a streamer of transformers, which hears of nothing by itself
+    if hasattr(type(source), "on_finalized_text"):  # a streamer of transformers, which hears of nothing by itself
         from typestream.sources.transformers import watch
 
         source = watch(source)
-    if hasattr(source, "_core"):
-        made = source
+    if isinstance(source, StreamBase):
+        made: Any = source
     elif _is_async(source):
         from typestream._async import AsyncTokenStream
 
         made = AsyncTokenStream(Core(require=require), AsyncSource(source, limits=limits))
     else:
-        _check(source)
+        check(source)
         made = TokenStream(Core(require=require), SyncSource(source, limits=limits, memory=_in_memory(source)))
     return _timed(made._do(lambda core, now: core.waited(spent)) if spent else made, clocks)
 
@@ -325,9 +321,8 @@ def _memory(items: list[Any], decoder: Any, require: Require = "terminal") -> To
 
 
 def _is_maker(source: Any) -> bool:
-    return callable(source) and not any(
-        hasattr(source, name) for name in ("__iter__", "__aiter__", "__await__", "__enter__", "__aenter__")
-    )
+    read = ("__iter__", "__aiter__", "__await__", "__enter__", "__aenter__")
+    return isinstance(source, type) or (callable(source) and not any(hasattr(source, name) for name in read))
 
 
 def _is_async(source: Any) -> bool:
@@ -339,17 +334,6 @@ def _is_async(source: Any) -> bool:
     if any(hasattr(source, name) for name in ("__iter__", "__enter__", "iter_bytes")):
         return hasattr(source, "__aiter__") and not hasattr(source, "__iter__")
     return any(hasattr(source, name) for name in ("__aiter__", "__await__", "__aenter__", "aiter_bytes"))
-
-
-def _check(source: Any) -> None:
-    if isinstance(source, (str, bytes, bytearray, memoryview, dict)) or hasattr(source, "model_dump"):
-        raise UnsupportedSource(
-            f"stream() takes {_ACCEPTED}, not {_named(source)}; something complete goes to typestream.replay()."
-        )
-    if not any(
-        hasattr(source, name) for name in ("__iter__", "__enter__", "iter_bytes", "iter_content", "http_response")
-    ):
-        raise UnsupportedSource(f"stream() takes {_ACCEPTED}, not {_named(source)}.")
 
 
 def _in_memory(source: Any) -> bool:

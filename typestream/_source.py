@@ -4,18 +4,49 @@ Rules: what was passed is what gets closed, never only an iterator of it; where 
 (`sources.openai`), else the objects.
 """
 
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 from typestream._calls import Awaited, Watch
+from typestream._stream import StreamBase
 from typestream.decode import Decoder
-from typestream.errors import StreamClosed, StreamServerError
+from typestream.errors import StreamClosed, StreamServerError, UnsupportedSource
 from typestream.sources.http import Body, async_body, is_response, shutdown, sync_body
 
 if TYPE_CHECKING:
     from typestream._bridge import Threaded
 
-__all__ = ("AsyncReadable", "AsyncSource", "Readable", "SyncSource")
+__all__ = ("AsyncReadable", "AsyncSource", "Readable", "SyncSource", "check")
+
+_ACCEPTED = (
+    "an OpenAI stream (or a call that gives one), an HTTP response, or a sync or async iterable of str, bytes, chunks "
+    "(dicts or SDK objects) or typestream events"
+)
+
+
+def check(source: Any, within: Any = None) -> None:
+    """Whether that can be read by blocking, perhaps once it was entered.
+
+    Args:
+        source: what was passed, or what awaiting or entering that has given.
+        within: what has given it.
+
+    Raises:
+        UnsupportedSource: it cannot.
+    """
+    whole = isinstance(source, (str, bytes, bytearray, memoryview, dict)) or hasattr(type(source), "model_dump")
+    enters = hasattr(source, "__enter__") and source is not within and not isinstance(source, os.PathLike)
+    ways = ("__iter__", "iter_bytes", "iter_content", "http_response")
+    if whole or not (enters or any(hasattr(source, name) for name in ways)):
+        raise UnsupportedSource(
+            f"stream() takes {_ACCEPTED}, not {_named(source)}; something complete goes to typestream.replay()."
+        )
+
+
+def _named(thing: object) -> str:
+    kind = type(thing)
+    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
 
 
 class Readable(Protocol):
@@ -83,6 +114,7 @@ class _Source:
         decoder: what to decode the items with, once opened; None to choose by the first item.
         wire: whether the items are the bytes of a connection.
         opened: what the items come from: what was given, or what awaiting or entering it has given.
+        stream: the same where it is a stream of ours, of which everything is passed on.
     """
 
     def __init__(
@@ -105,11 +137,19 @@ class _Source:
         self._limits = limits
         self._objects = objects
         self._call: Any = None  # what opening it waits for
+        self.stream: Any = None
 
     @property
     def refused(self) -> StreamServerError | None:
         """The error status that the call behind `given` was looking into when it was given up."""
         return None if self._call is None else self._call.refused
+
+    def _relayed(self, stream: Any, twin: str) -> Any:
+        from typestream._tee import Relay
+
+        self.stream, self.decoder = getattr(stream, twin, lambda: stream)(), Relay(self)
+        self._closers.append(_closer(self.stream))
+        return self.stream.events()
 
 
 class SyncSource(_Source):
@@ -132,16 +172,20 @@ class SyncSource(_Source):
                 raise StreamClosed("The source was closed while it was opened.")
         return next(self._iterator)
 
-    def _open(self, given: Any) -> Iterator[Any]:
+    def _open(self, given: Any, within: Any = None) -> Iterator[Any]:
         self.opened = given
         self._body = None if self._objects else sync_body(given, self._limits)
         if self._body is not None:
             self.decoder, self.wire = self._body.decoder, True
             self._closers.append(_closer(given, "close"))
             return iter(self._body.chunks)
+        if within is not None:
+            check(given, within)
         if not hasattr(given, "__iter__") and hasattr(given, "__enter__"):
             self._call = Watch()
-            return self._open(self._call.around(lambda: self._entered(given)))
+            return self._open(self._call.around(lambda: self._entered(given)), given)
+        if isinstance(given, StreamBase):
+            return iter(self._relayed(given, "as_sync"))
         self._closers.append(_closer(given, "close"))
         self._iterated = given
         return iter(given)
@@ -160,6 +204,8 @@ class SyncSource(_Source):
             self._body.shutdown()
         elif callable(wake):
             wake()
+        elif self.stream is not None:
+            self.stream.stop()
         elif self._iterated is not None:
             shutdown(self._iterated)
         elif self._call is not None:
@@ -197,11 +243,11 @@ class AsyncSource(_Source):
             self.decoder, self.wire, self._blocking.decoder = self._blocking.decoder, self._blocking.wire, None
         return item
 
-    async def _open(self, given: Any) -> AsyncIterator[Any]:
+    async def _open(self, given: Any, within: Any = None) -> AsyncIterator[Any]:
         self.opened = given
-        if hasattr(given, "__await__") and not hasattr(given, "__aiter__"):
+        if hasattr(given, "__await__") and not hasattr(given, "__aiter__") and given is not within:
             self._call = Awaited(given)
-            return await self._open(await self._call)
+            return await self._open(await self._call, given)
         body = None if self._objects else async_body(given, self._limits)
         if body is not None:
             self.decoder, self.wire = body.decoder, True
@@ -209,15 +255,18 @@ class AsyncSource(_Source):
             self.wake = body.shutdown
             self._closers += [lambda: _exhaust(chunks), _closer(given)]
             return chunks
-        if not hasattr(given, "__aiter__") and hasattr(given, "__aenter__"):
+        if isinstance(given, StreamBase):
+            return aiter(self._relayed(given, "as_async"))
+        if not hasattr(given, "__aiter__") and hasattr(given, "__aenter__") and given is not within:
             self._call = Awaited(given.__aenter__())
             entered = await self._call
             self._closers.append(lambda: given.__aexit__(None, None, None))
-            return await self._open(entered)
+            return await self._open(entered, given)
         if hasattr(given, "__aiter__"):
             items: AsyncIterator[Any] = aiter(given)
             self._closers += [_closer(given), _closer(items)]  # alone, a generator leaks its stream
             return items
+        check(given, within)
         from typestream._bridge import Threaded
 
         self._blocking = Threaded(SyncSource(given, limits=self._limits))

@@ -90,11 +90,12 @@ def is_response(given: Any) -> bool:
 
 
 def _is_response(given: Any) -> bool:
-    if not hasattr(getattr(given, "headers", None), "get"):
-        return False
+    headers: Any = getattr(given, "headers", None)
+    if not hasattr(headers, "get") or not isinstance(headers.get("content-type"), (str, type(None))):
+        return False  # nor is what merely pretends to have everything
     if any(hasattr(given, name) for name in ("aiter_bytes", "iter_bytes", "iter_content")):
         return True
-    return hasattr(given, "status") and hasattr(given.content, "iter_any")  # aiohttp
+    return hasattr(given, "status") and hasattr(getattr(given, "content", None), "iter_any")  # aiohttp
 
 
 def _is_unread_sdk_stream(stream: Any, response: Any) -> bool:
