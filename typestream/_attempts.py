@@ -6,8 +6,9 @@ answer has merely started); if it fails before, they are dropped and the next at
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
+from typestream._calls import Watch
 from typestream._clock import CLOCK
 from typestream._core import Core, progress
 from typestream._stall import Timeout
@@ -19,15 +20,18 @@ from typestream.errors import (
     StreamError,
     StreamServerError,
     StreamTruncated,
+    UnsupportedSource,
 )
 from typestream.events import Event
 
 __all__ = ("attempts", "backoff", "transient")
 
+Failure: TypeAlias = StreamError | UnsupportedSource
+
 _PASSING = frozenset({"server_error", "rate_limit_exceeded", "overloaded", "overloaded_error", "internal_server_error"})
 
 
-def transient(error: StreamError) -> bool:
+def transient(error: Failure) -> bool:
     """Whether the same request may succeed a moment later: not where it was understood and refused."""
     if isinstance(error, StreamServerError):
         status = error.status if error.status is not None else error.code
@@ -46,7 +50,7 @@ class Plan:
     """Which attempt comes next, and what the present one has given.
 
     Args:
-        opens: makes the stream of each attempt; may raise a StreamError.
+        opens: makes the stream of each attempt; may raise a StreamError or UnsupportedSource.
         again: whether an error is a reason for the next attempt.
         waits: seconds to wait before the second attempt and each after it.
 
@@ -57,7 +61,7 @@ class Plan:
     """
 
     def __init__(
-        self, opens: Iterable[Callable[[], Any]], again: Callable[[StreamError], bool], waits: Iterable[float]
+        self, opens: Iterable[Callable[[], Any]], again: Callable[[Failure], bool], waits: Iterable[float]
     ) -> None:
         self.kept: deque[Event | None] = deque()
         self.ready = False
@@ -77,7 +81,7 @@ class Plan:
         self.kept.append(event)
         self.ready = event is None or progress(event) is not None
 
-    def failed(self, error: StreamError) -> float:
+    def failed(self, error: Failure) -> float:
         """It failed; gives the seconds to wait before the next, or raises the error where there is none."""
         if not self._opens or not self._again(error):
             self.ready = True
@@ -120,18 +124,22 @@ class Attempts(_Attempts):
         super().__init__(plan, stream)
         self._monitor = CLOCK[-1].monitor()
         self._stopped = False
+        self._call: Watch | None = None  # the next attempt's, while it is opened
 
     def read(self) -> Event:
         """The next event; raises StopIteration at the end."""
         plan = self._plan
-        failed: StreamError | None = None
+        failed: Failure | None = None
         while not plan.ready:
             try:
                 if failed is not None:
-                    self.stream = _sync(plan.open())
+                    self._call = Watch()
+                    self.stream = _sync(self._call.around(plan.open))
+                    if self._stopped:  # while it was opened
+                        raise failed
                 failed = None
                 plan.took(self.stream._advance())
-            except StreamError as error:
+            except (StreamError, UnsupportedSource) as error:
                 failed = error
                 self.stream.close()
                 self._wait(plan.failed(error))
@@ -152,6 +160,8 @@ class Attempts(_Attempts):
         with self._monitor.lock:
             self._stopped = True
             self._monitor.notify()
+        if self._call is not None:
+            self._call.end()
         self.stream.stop()
 
     def close(self) -> None:
@@ -167,14 +177,14 @@ class AsyncAttempts(_Attempts):
         from typestream import _aio
 
         plan = self._plan
-        failed: StreamError | None = None
+        failed: Failure | None = None
         while not plan.ready:
             try:
                 if failed is not None:
                     self.stream = plan.open().as_async()
                 failed = None
                 plan.took(await self.stream._advance())
-            except StreamError as error:
+            except (StreamError, UnsupportedSource) as error:
                 failed = error
                 await self.stream.aclose()
                 await _aio.sleep(plan.failed(error))
@@ -192,9 +202,7 @@ def _sync(stream: Any) -> TokenStream:
     return stream if isinstance(stream, TokenStream) else stream.as_sync()
 
 
-def attempts(
-    opens: Iterable[Callable[[], Any]], again: Callable[[StreamError], bool], waits: Iterable[float] = ()
-) -> Any:
+def attempts(opens: Iterable[Callable[[], Any]], again: Callable[[Failure], bool], waits: Iterable[float] = ()) -> Any:
     """One stream of several attempts; the first is opened at once, to see which twin it is. See `Plan`."""
     plan = Plan(opens, again, waits)
     clock = CLOCK[-1]
@@ -202,7 +210,7 @@ def attempts(
         try:
             first = plan.open()
             break
-        except StreamError as error:
+        except (StreamError, UnsupportedSource) as error:
             clock.sleep_until(clock.now() + plan.failed(error))
     if isinstance(first, TokenStream):
         return TokenStream(Core(require=None), Attempts(plan, first))

@@ -1,5 +1,8 @@
 """Retries and fallbacks: as long as nothing was shown, and never after."""
 
+import socket
+import threading
+
 import pytest
 
 import typestream
@@ -7,10 +10,12 @@ from tests.stream.runtimes import each_runtime, play
 from typestream import (
     SourceError,
     StallTimeout,
+    StreamClosed,
     StreamConnectionError,
     StreamProtocolError,
     StreamServerError,
     StreamTruncated,
+    UnsupportedSource,
     pacing,
 )
 
@@ -170,6 +175,78 @@ def test_leaving_in_the_pause_between_attempts(runtime):
         return trace, error, at
 
     assert play(runtime, scenario) == ([], None, 5.0)
+
+
+def broken():
+    raise BROKEN
+    yield
+
+
+def closed(stream):
+    with pytest.raises(StreamClosed):
+        stream.collect()
+
+
+def test_leaving_while_the_next_attempt_is_opened():
+    opening, go_on = threading.Event(), threading.Event()
+
+    class Second:
+        closed = read = False
+
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            self.read = True
+            return "too late"
+
+        def close(self):
+            self.closed = True
+
+    second = Second()
+
+    def opened():
+        opening.set()
+        assert go_on.wait(5)
+        return second
+
+    makers = iter([broken, opened])
+    stream = typestream.stream(lambda: next(makers)(), retries=1)
+    reader = threading.Thread(target=closed, args=[stream])
+    reader.start()
+    assert opening.wait(5)
+    stream.close()
+    go_on.set()
+    reader.join(5)
+    assert not reader.is_alive()
+    assert (second.closed, second.read) == (True, False)
+
+
+def test_leaving_ends_the_connection_that_the_next_attempt_waits_for():
+    try:  # whichever the SDK brings
+        import httpx2 as httpx
+    except ImportError:
+        import httpx
+    with socket.create_server(("127.0.0.1", 0)) as server, httpx.Client(timeout=30) as client:
+        makers = iter([broken, lambda: client.get(f"http://127.0.0.1:{server.getsockname()[1]}/")])
+        stream = typestream.stream(lambda: next(makers)(), retries=1)
+        reader = threading.Thread(target=closed, args=[stream])
+        reader.start()
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(65536)  # the request is there, and waits for its answer
+            stream.close()
+            reader.join(5)
+            assert not reader.is_alive()
+
+
+@pytest.mark.parametrize("source", [42, {"whole": "answer"}, [42]], ids=repr)
+def test_first_of_turns_to_the_next_where_the_first_cannot_be_read(source):
+    assert typestream.first_of(lambda: source, lambda: ["good"]).collect().text == "good"
+    with pytest.raises(UnsupportedSource):
+        typestream.first_of(lambda: source, lambda: 42).collect()
+    with pytest.raises(UnsupportedSource):
+        typestream.stream(lambda: source, retries=1).collect()
 
 
 @each_runtime
