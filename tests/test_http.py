@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import urllib.request
 
 import pytest
 
@@ -53,3 +54,51 @@ def test_stop_from_another_thread(version):
         if version == b"HTTP/1.1":
             assert response.far.recv(1) == b""
     assert stream.result.text == "a"
+
+
+DELTA = b'data: {"choices": [{"index": 0, "delta": {"content": "Hello"}}]}\n\n'
+DONE = b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n'
+
+
+@pytest.mark.parametrize(
+    ("pieces", "error"),
+    [
+        ([DELTA, DONE], None),
+        ([DELTA[:9], DELTA[9:] + DONE], None),
+        ([DELTA], typestream.StreamTruncated),
+        ([DELTA, b"data: <html>\n\n"], typestream.StreamProtocolError),
+    ],
+)
+@pytest.mark.parametrize("chunked", [False, True])
+def test_what_urllib_opens_is_read_as_it_comes(pieces, error, chunked):
+    framing = b"transfer-encoding: chunked" if chunked else f"content-length: {sum(map(len, pieces))}".encode()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer():
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n" + framing + b"\r\n\r\n")
+                for piece in pieces:
+                    connection.sendall(b"%x\r\n%s\r\n" % (len(piece), piece) if chunked else piece)
+                    if piece is DELTA and error is None:
+                        assert seen.wait(10)  # it is not held back until there is more
+                connection.sendall(b"0\r\n\r\n" if chunked else b"")
+
+        seen = threading.Event()
+        serving = threading.Thread(target=answer)
+        serving.start()
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        stream = typestream.stream(lambda: urllib.request.urlopen(address, timeout=10))
+        texts = []
+        try:
+            for text in stream:
+                texts.append(text)
+                seen.set()
+        except typestream.StreamError as raised:
+            assert type(raised) is error
+        else:
+            assert error is None
+        serving.join(10)
+    assert texts == ["Hello"]
+    assert stream.result.completion == ("complete" if error is None else "incomplete")

@@ -1,13 +1,14 @@
 """Owning the bytes: HTTP responses, and the SDK objects that carry one, read below the SDK's own decoding.
 
-Everything goes by structure: httpx, httpx2 (the openai SDK moved from one to the other in 3.0), requests and what
-looks like them; no HTTP library is imported here.
+Everything goes by structure: httpx, httpx2 (the openai SDK moved from one to the other in 3.0), requests, urllib and
+what looks like them; no HTTP library is imported here.
 """
 
 import socket
 import struct
 import sys
-from collections.abc import AsyncIterable, Callable, Iterable
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 from typestream.decode.wire import Decompressor, Limits, WireDecoder
@@ -15,6 +16,8 @@ from typestream.decode.wire import Decompressor, Limits, WireDecoder
 __all__ = ("AsyncBody", "Body", "abort", "async_body", "is_response", "origin", "shutdown", "sync_body")
 
 _AT_ONCE = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)  # struct linger: on, 0 s
+
+_PIECE = 64 * 1024
 
 _ORIGIN = (
     ("content_type", ("content-type",)),
@@ -46,12 +49,17 @@ def sync_body(given: Any, limits: Limits | None) -> Body | None:
     response, build = found
     raw = _is_raw(response, "iter_raw")
     decoder = _decoder(response, build, limits, raw)
-    for name in ("iter_raw",) if raw else ("iter_bytes", "iter_content"):
+    for name in ("iter_raw",) if raw else ("iter_bytes", "iter_content", "read1"):
         read: Any = getattr(response, name, None)
         if read is not None:
-            chunks: Any = read(None) if name == "iter_content" else read()
+            chunks: Any = read(None) if name == "iter_content" else read() if name != "read1" else _pieces(read)
             return Body(chunks, decoder, lambda: _shutdown(response))
     return None
+
+
+def _pieces(read: Callable[[int], bytes]) -> Iterator[bytes]:
+    """What urllib's and urllib3's responses have at once, one after the other."""
+    return iter(partial(read, _PIECE), b"")
 
 
 def async_body(given: Any, limits: Limits | None) -> AsyncBody | None:
@@ -93,7 +101,7 @@ def _is_response(given: Any) -> bool:
     headers: Any = getattr(given, "headers", None)
     if not hasattr(headers, "get") or not isinstance(headers.get("content-type"), (str, type(None))):
         return False  # nor is what merely pretends to have everything
-    if any(hasattr(given, name) for name in ("aiter_bytes", "iter_bytes", "iter_content")):
+    if any(hasattr(given, name) for name in ("aiter_bytes", "iter_bytes", "iter_content", "read1")):
         return True
     return hasattr(given, "status") and hasattr(getattr(given, "content", None), "iter_any")  # aiohttp
 
