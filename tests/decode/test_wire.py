@@ -309,6 +309,62 @@ def test_depth_is_bounded() -> None:
     assert found.error.excerpt.startswith(b'{"a":[{"a":[')
 
 
+CHUNK = b'{"object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"%b"}}]}'
+PIECE = b"data: " + CHUNK % b"a" + b"\n\n"
+FINISH = b'data: {"object":"chat.completion.chunk","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
+ERROR_LINES = {
+    "line": (b"Internal Server Error\n\n", "Internal Server Error"),
+    "html": (b"<html>\n <b>502 Bad Gateway</b>\n</html>\n", "<html>\n <b>502 Bad Gateway</b>\n</html>"),
+    "json": (b'{\n "error": {\n  "message": "boom"\n }\n}\n\n', {"message": "boom"}),
+    "no-data": (b"event: error\ndata:\n\n", ""),
+    "done": (b"event: error\ndata: [DONE]\n\n", "[DONE]"),
+    "spaced": (b'event: error \ndata: {"message": "boom"}\n\n', {"message": "boom"}),
+    "exception": (b'event: exception\ndata: {"message": "boom"}\n\n', {"message": "boom"}),
+    "text": (b"event: exception\ndata: boom\n\n", "boom"),
+    "bedrock": (b'event: throttlingException\ndata: {"message": "boom"}\n\n', {"message": "boom"}),
+}
+
+
+@pytest.mark.parametrize("after", [b"", b"data: [DONE]\n\n", b": ping\n\nevent: ping\ndata: {}\n\ndata: [DONE]\n\n"])
+@pytest.mark.parametrize("lines", ERROR_LINES)
+def test_errors_that_a_polite_end_follows(lines: str, after: bytes) -> None:
+    sent, body = ERROR_LINES[lines]
+    found = said(PIECE + sent + after, "text/event-stream")
+    assert found.text == "a"
+    assert isinstance(found.error, StreamServerError), found.error
+    assert found.error.body == body
+
+
+@pytest.mark.parametrize("lines", ["line", "html", "json"])
+def test_lines_that_are_no_fields_do_no_harm_where_the_answer_goes_on(lines: str) -> None:
+    found = said(PIECE + ERROR_LINES[lines][0] + PIECE + b"data: [DONE]\n\n", "text/event-stream")
+    assert (found.text, found.error, found.completion) == ("aa", None, "unconfirmed")
+    found = said(PIECE + ERROR_LINES[lines][0] + FINISH, "text/event-stream")
+    assert (found.text, found.error, found.completion) == ("a", None, "complete")
+
+
+@pytest.mark.parametrize("field", ["data :", "\u200bdata:", "\0\0data:", " DATA\u00a0: "])
+def test_data_whose_name_has_something_invisible_in_it(field: str) -> None:
+    for before in (b"", PIECE):
+        found = said(before + field.encode() + CHUNK % b"b" + b"\n\n" + FINISH, "text/event-stream")
+        assert (found.text[-1:], found.error, found.completion) == ("b", None, "complete")
+
+
+@pytest.mark.parametrize("field", [b"ata: ", b"xdata: ", b"data= "])
+def test_a_piece_of_the_answer_in_a_damaged_field_is_not_lost_unseen(field: bytes) -> None:
+    for before, text in ((b"", ""), (PIECE, "a")):
+        found = said(before + field + CHUNK % b"b" + b"\n\n" + FINISH, "text/event-stream")
+        assert found.text == text
+        assert isinstance(found.error, StreamProtocolError)
+        assert found.error.excerpt.startswith(field)
+
+
+@pytest.mark.parametrize("line", [b'meta: {"id": 1}', b"log: {", b'x: {"text": "b"}'])
+def test_unknown_fields_are_ignored(line: bytes) -> None:
+    found = said(PIECE + line + b"\n" + PIECE + FINISH, "text/event-stream")
+    assert (found.text, found.error, found.completion) == ("aa", None, "complete")
+
+
 # -- encodings
 
 

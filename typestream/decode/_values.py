@@ -12,12 +12,13 @@ from typestream.decode._fields import server_error
 from typestream.decode._json import parse
 from typestream.decode._repeats import Repeats
 from typestream.errors import StreamError, StreamProtocolError, StreamServerError, UnsupportedSource
-from typestream.events import Finish, Lazy, Other, TextDelta
+from typestream.events import Finish, Lazy, Other, ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta
 
 __all__ = ("Values", "reported")
 
 _PINGS = ("ping", "keepalive", "keep-alive", "heartbeat")
 _TYPES = ("response.", "message_", "content_block_")
+_SPOKEN = (TextDelta, ReasoningDelta, RefusalDelta, ToolCallDelta)
 _NOTHING: Final = object()
 
 
@@ -67,6 +68,9 @@ class Values:
     def _parsed(self, text: str, name: str, out: Decoded) -> Any:
         if text[:1] != "{":
             text = text.strip()
+            if (not text or text == "[DONE]") and _is_error(name):
+                self.fail(reported(text), out)
+                return _NOTHING
             if not text or name in _PINGS:
                 return _NOTHING
             if text.startswith("[DONE]"):
@@ -76,7 +80,7 @@ class Values:
         try:
             return parse(text)
         except ValueError as exc:
-            if name == "error":
+            if _is_error(name):
                 self.fail(reported(text), out)
             elif name not in _PINGS:
                 message = f"The stream sent an event that is not JSON ({exc})."
@@ -97,7 +101,7 @@ class Values:
         """A JSON value that came in an event called `name`."""
         self._repeats.forget()
         if name != "message" and name:
-            if name == "error":
+            if _is_error(name):
                 self.fail(reported(value), out)
                 return
             if name.startswith("thread."):
@@ -116,6 +120,17 @@ class Values:
         elif name in _PINGS or (type(kind) is str and kind in _PINGS):
             return
         self._decode(value, out)
+
+    def speaks(self, text: str) -> bool:
+        """Whether a JSON text is a piece of the answer in the shape that the stream has, if it has one yet."""
+        trial = Values()
+        out: Decoded = []
+        try:
+            trial.value(parse(text), "", out)
+        except ValueError:
+            return False
+        same = self._shape is None or type(trial._shape) is type(self._shape)
+        return same and any(isinstance(event, _SPOKEN) for event in out)
 
     def _decode(self, value: dict[str, Any], out: Decoded) -> None:
         raw = value if self._build is None else Lazy(value, self._build)
@@ -193,6 +208,12 @@ class Values:
             return
         if self.completion != "unconfirmed" or self._shape.completion == "complete":
             self.completion = self._shape.completion
+
+
+def _is_error(name: str) -> bool:
+    """Whether an event of that name is an error: `error`, and the exceptions of Java's world (Amazon's Bedrock)."""
+    name = name.strip().lower()
+    return name == "error" or name.endswith("exception")
 
 
 def reported(body: Any) -> StreamServerError:

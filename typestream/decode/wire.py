@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from typestream.decode._base import Completion, Decoded
 from typestream.decode._encoding import Decompressor
+from typestream.decode._fields import server_error
 from typestream.decode._json import JsonSplitter, parse
 from typestream.decode._limits import Limits
 from typestream.decode._values import Values, reported
@@ -65,7 +66,7 @@ class WireDecoder:
         self._sse = SSEDecoder(limits, bare=True)
         self._json = JsonSplitter(limits)
         self._values = Values(build)
-        self._stray: str | None = None  # a line that is no field, with no event after it
+        self._stray: list[str] = []  # the lines that are no field, with nothing said after them
         self._framing: _Framing = (_W._sniff, _W._no_framing) if status < 400 else (_W._text, _W._text_end)
 
     def decode(self, item: bytes, raw: Any = None) -> Decoded:
@@ -74,7 +75,8 @@ class WireDecoder:
         data = self._whole(item)
         if data is not None:
             self._values.text(data, "message", out)
-            self._stray = None
+            if out:
+                self._stray.clear()
             self.completion, self.ended = self._values.completion, self._values.ended
         elif self._unpack is None:
             self._decode(item, out)
@@ -89,7 +91,8 @@ class WireDecoder:
             return self.decode(item)
         out: Decoded = []
         text = self._values.read(data, "message", out)
-        self._stray = None
+        if text is not None or out:
+            self._stray.clear()
         if text is not None:
             return text
         self.completion, self.ended = self._values.completion, self._values.ended
@@ -133,8 +136,8 @@ class WireDecoder:
         if not values.ended:
             self._framing[1](self, out)
         values.end(out)
-        if self._stray is not None and values.completion == "incomplete" and not values.failed:
-            values.fail(_unexpected(self._stray.encode(), None), out)
+        if self._stray and values.completion != "complete" and not values.failed:
+            values.fail(_stray_error("\n".join(self._stray)), out)
         self.completion, self.ended = values.completion, True
         return out
 
@@ -173,25 +176,29 @@ class WireDecoder:
             return
         for name, text, _, _ in events:
             if not name:
-                self._no_field(text.strip(), out)
+                self._no_field(text, out)
             else:
-                self._stray = None
+                said = len(out)
                 values.text(text, name, out)
+                if len(out) > said:
+                    self._stray.clear()
             if values.ended:
                 return
         if self._sse.error is not None:
             values.fail(self._sse.error, out)
 
     def _no_field(self, line: str, out: Decoded) -> None:
-        meant = line.lstrip("\ufeff")
-        if meant[:5].lower() == "data:":  # indented, in capitals, after a mark: ignored, it would be text lost unseen
-            self._values.text(meant[5:].strip(), "", out)
+        name, _, value = line.partition(":")
+        if (
+            _visible(name).lower() == "data"
+        ):  # indented, in capitals, after a mark: ignored, it would be text lost unseen
+            self._values.text(value.strip(), "", out)
         else:
             self._stray_line(line, out)
 
-    def _stray_line(self, line: str, out: Decoded) -> None:
+    def _stray_line(self, given: str, out: Decoded) -> None:
         """A line that is no field: JSON that lacks its `data:`, or an error, or nothing of interest."""
-        text = line
+        line = text = given.strip()
         if line[:6].lower() == "error:":
             text = line[6:].strip()
         if text.startswith("{"):
@@ -206,13 +213,16 @@ class WireDecoder:
             self._values.fail(reported(text), out)
         elif line == "[DONE]":
             self._values.text(line, "", out)
-        elif line:
-            self._stray = self._stray or line
+        elif "{" in line and self._values.speaks(line[line.index("{") :]):
+            message = "The stream sent a piece of the answer in a line that is no field of an event."
+            self._values.fail(StreamProtocolError(message, excerpt=line[:200].encode()), out)
+        elif line and sum(map(len, self._stray)) < _BODY:
+            self._stray.append(given[:_BODY].rstrip())
 
     def _sse_end(self, out: Decoded) -> None:
         line = self._sse.partial_line()
         if line and not line.startswith((b":", *_FIELDS)) and not any(field.startswith(line) for field in _FIELDS):
-            self._stray_line(line.decode("utf-8", "replace").strip(), out)
+            self._stray_line(line.decode("utf-8", "replace"), out)
         event = self._sse.pending()
         if event is not None and not self._values.ended:
             self._half_event(event, out)
@@ -274,6 +284,19 @@ def _status_error(status: int, body: bytes) -> StreamServerError:
     error = reported(value) if text else StreamServerError("no body")
     message = f"The server answered with status {status}: {error}"
     return StreamServerError(message[:1000], status=status, body=error.body, code=error.code)
+
+
+def _visible(text: str) -> str:
+    return "".join(char for char in text if char.isprintable() and not char.isspace())
+
+
+def _stray_error(text: str) -> StreamError:
+    """The error for lines that are no fields: what they report, if they are JSON over many lines, or all of them."""
+    try:
+        error = server_error(parse(text))
+    except ValueError:
+        error = None
+    return error or _unexpected(text.encode(), None)
 
 
 def _unexpected(body: bytes, status: int | None) -> StreamError:
