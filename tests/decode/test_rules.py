@@ -83,6 +83,8 @@ def test_start_comes_once_and_late_names_are_not_lost() -> None:
         # many calls of one id, of none
         ([call("f", '{"a":1}', "x", 0), call("f", '{"a":2}', "x", 1)],
          [("x", "f", '{"a":1}'), ("x", "f", '{"a":2}')]),
+        ([call("f", "", "x", 0), call("g", "", "x", 1), call(None, "{}", None, 0), call(None, "[]", None, 1)],
+         [("x", "f", "{}"), ("x", "g", "[]")]),
         ([call("f", '{"a":1}', "x"), call("f", '{"a":2}', "x")], [("x", "f", '{"a":1}'), ("x", "f", '{"a":2}')]),
         ([call("f", '{"a":1}', None, 0), call("f", '{"a":2}', None, 0)],
          [(None, "f", '{"a":1}'), (None, "f", '{"a":2}')]),

@@ -215,10 +215,12 @@ class Calls:
 
     def _find(self, at: Hashable, id: str | None, name: str | None, text: str) -> int | None:
         """The number of the call that a piece goes on with, None for a new one."""
-        known = self._by_id(id)
-        if known is not None and name and self._calls[known].is_over(text):
-            known = None  # another call of the same id
-        if at is not None and at in self._at:
+        known, used = self._by_id(id), at is not None and at in self._at
+        if known is not None and name:
+            call = self._calls[known]
+            if call.is_over(text) or not (used or at is None or call.name in (None, name)):
+                known = None  # another call of the same id
+        if used:
             number = self._at[at]
             return known if self._opens(self._calls[number], id, name, text) else number
         if id:
@@ -250,7 +252,8 @@ class Calls:
 
 
 def _id(id: Any) -> str | None:
-    return None if id in ("null", "None") else string(id)
+    id = string(id)
+    return None if id in ("null", "None") else id
 
 
 def _place(at: Any) -> Hashable:
