@@ -242,8 +242,10 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
         if read is not None and (read.kind == "item" or not scope.cancel_called):
             self._obey(self._now())
             self._absorb(*read)
-        else:  # what a source says to being cancelled is not its end, and it cannot be read on
-            self._core.give_up(self._now())
+        elif not self._core.ended:  # what a source says to being cancelled is not its end
+            self._floor = now = scope.deadline + self._waker.offset  # loops round their timers: this time has come
+            if self._core.patience(now) <= now:
+                self._core.give_up(now)
         return False
 
     async def _take(self, until: float) -> bool:

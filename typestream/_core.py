@@ -118,7 +118,12 @@ class Core:
         decoding = self._decoding
         if decoded:
             self._take(decoding.join(decoded), now)
-        if self._source_ended or not decoding.whole:
+        if self._source_ended:
+            return
+        if not decoding.whole:
+            if self._stall.grace is not None:  # it was: another choice has begun
+                self._stall.go_on()
+                self._late = 0
             return
         ended = decoding.decoder.ended  # type: ignore[union-attr]
         if not decoding.wire:

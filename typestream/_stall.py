@@ -118,6 +118,10 @@ class Stall:
         self._first_seen = True
         self._alive = False
 
+    def go_on(self) -> None:
+        """The answer had not ended yet: the limits hold again."""
+        self.grace, self._graced = None, 0.0
+
     def waiting(self, now: float) -> float:
         """The stream waits for its source; gives the time at which its patience ends."""
         if self._since is None:

@@ -168,6 +168,24 @@ def test_after_the_finish_there_is_a_moments_grace(runtime, clocks):
 
 
 @each_runtime
+@pytest.mark.parametrize(("clocks", "at"), [({}, 4.1), ({"between": 30}, 4.1), ({"between": 1.5}, 2.55)])
+def test_the_grace_is_over_when_another_choice_begins(runtime, clocks, at):
+    def second(content, reason=None):
+        return {"choices": [{"index": 1, "delta": {"content": content}, "finish_reason": reason}]}
+
+    async def scenario(kit):
+        items = [(0, chunk("a")), (1, FINISH), (1.05, second("x")), (3, second("y")), (4, second("z", "stop"))]
+        stream = wired(kit, [*items, (9, "[DONE]")]).timeout(**{"first": 9, **clocks})
+        _, error, when = await kit.outcome(stream)
+        return error, when, stream.result
+
+    error, when, result = play(runtime, scenario)
+    assert when == pytest.approx(at)
+    assert (type(error), result.completion) == ((type(None), "complete") if at > 4 else (StallTimeout, "incomplete"))
+    assert result.choice(1).text == ("xyz" if at > 4 else "x")
+
+
+@each_runtime
 def test_the_grace_is_not_prolonged_by_what_comes_in_it(runtime):
     async def scenario(kit):
         pings = [(1 + n / 100, EMPTY) for n in range(1, 50)]
