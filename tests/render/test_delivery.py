@@ -404,6 +404,7 @@ CALLS: dict[str, list[Event]] = {
     "late id": [ToolCallDelta(0, None, "f", '{"a'), ToolCallDelta(0, "c", None, '":1}')],
     "id last": [ToolCallDelta(0, None, "f", '{"a":1}'), ToolCallDelta(0, "c")],
     "no name": [ToolCallDelta(0, "c", None, '{"a":1}'), ToolCallDelta(1, "d", None, "{}")],
+    "name in pieces": [ToolCallDelta(0, "c", "look"), ToolCallDelta(0, None, "up"), ToolCallDelta(0, None, None, "{}")],
     "no id": [ToolCallDelta(0, None, "f", "{}"), ToolCallDelta(1, None, "f", "{}")],
 }
 

@@ -464,6 +464,17 @@ def test_attach_finds_out_about_the_file(monkeypatch: pytest.MonkeyPatch) -> Non
     assert plain.feed(TextDelta("x")) == ""
 
 
+def test_a_tool_s_name_may_come_in_pieces() -> None:
+    calls = [
+        ToolCallDelta(0, "c", "look"),
+        ToolCallDelta(0, None, "up"),
+        ToolCallDelta(0, None, None, '{"a":'),
+        ToolCallDelta(0, None, None, "1}"),
+    ]
+    assert typestream.stream(calls).collect().tool_calls[0].name == "lookup"
+    assert "".join(map(Terminal(colour=False).feed, calls)) == '→ lookup {"a":1}'
+
+
 def rendered(text: str, size: int, monkeypatch: pytest.MonkeyPatch) -> tuple[int, int]:
     """How many characters are parsed, and how many are written, for a text that comes in small pieces."""
     from typestream.render import _markdown

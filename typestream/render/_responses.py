@@ -216,7 +216,8 @@ class ResponsesWire:
         if event.call not in self._calls:
             early = self._early.setdefault(event.call, [])
             early.append(event)
-            known = any(each.name for each in early) and any(each.id for each in early)
+            # a name may come in pieces, until there are arguments
+            known = all(any(getattr(each, name) for each in early) for name in ("id", "name", "arguments"))
             return chunks + self._open_call(event.call) if known else chunks
         return chunks + self._arguments(self._calls[event.call], event.arguments)
 
@@ -224,7 +225,7 @@ class ResponsesWire:
         place, early = len(self._response["output"]), self._early.pop(number)
         item: dict[str, Any] = {"type": "function_call", "id": f"item_{place}"}
         item["call_id"] = next((each.id for each in early if each.id), item["id"])  # clients tell calls apart by it
-        item["name"] = next((each.name for each in early if each.name), "")
+        item["name"] = "".join(each.name or "" for each in early)
         item.update(arguments="", status="in_progress")
         call = self._calls[number] = self._add(item)
         added = self._event("response.output_item.added", output_index=call.place, item=_copied(item))

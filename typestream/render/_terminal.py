@@ -55,6 +55,7 @@ class Terminal:
         self._part: object = None
         self._safe = Neutraliser()
         self._fresh = True
+        self._named = False  # the name of a call stands there, and its arguments do not
         self._sources: list[str] = []
 
     def attach(self, file: Any) -> None:
@@ -91,8 +92,12 @@ class Terminal:
 
     def _call(self, event: ToolCallDelta) -> str:
         out = self._switch(("call", event.call))
-        if event.name is not None:
-            out += self._style(_CYAN, neutralise(event.name)) + " "
+        if event.name:
+            out += self._style(_CYAN, neutralise(event.name))  # perhaps a piece
+            self._named = True
+        if event.arguments and self._named:
+            out += " "
+            self._named = False
         return out + self._style(_DIM, self._safe.feed(event.arguments))
 
     def _cite(self, event: Citation) -> str:
@@ -111,7 +116,7 @@ class Terminal:
             out += self._line()
             if self._part == "reasoning" and part is not None:
                 out += "\n"
-        self._part = part
+        self._part, self._named = part, False
         if isinstance(part, tuple):
             return out + self._style(_CYAN, "→ ")
         return out + (self._style(_DIM, title) if title else "")
