@@ -17,6 +17,7 @@ from typing_extensions import Self
 from typestream import _aio
 from typestream._core import DONE, Core, Wait
 from typestream._readahead import Read
+from typestream._readtask import Pump
 from typestream._stream import LAG, StreamBase
 from typestream.errors import StreamBusy
 from typestream.events import Event, TextDelta
@@ -45,7 +46,7 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
         super().__init__(core)
         self._source = source
         self._before = before  # the clock of the stream that this one goes on with
-        self._pump: _aio.Pump | None = None
+        self._pump: Pump | None = None
         self._waker = _aio.Waker()
         self._scope: _aio.Scope | None = None
         self._idle: _aio.Event | None = None
@@ -250,7 +251,7 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
 
     async def _take(self, until: float) -> bool:
         if self._pump is None:
-            self._pump = _aio.Pump(self._source, self._waker.now, self._waker.wake_here)
+            self._pump = Pump(self._source, self._waker.now, self._waker.wake_here)
         pump = self._pump
         pump.ahead = self._core.read_ahead
         late = False

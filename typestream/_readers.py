@@ -6,7 +6,7 @@ from inspect import CORO_CLOSED, getcoroutinestate, iscoroutine
 from typing import Any, Final, NamedTuple
 from weakref import ref
 
-__all__ = ("Reader", "loop", "task", "thread")
+__all__ = ("Reader", "in_trio", "loop", "task", "thread")
 
 ONE_READ: Final = frozenset({"__anext__", "anext_awaitable", "async_generator_asend", "_wrap_awaitable"})
 """What runs in a task that was made for a single read, as `asyncio.wait_for` does before Python 3.12: that it has ended
@@ -52,7 +52,7 @@ def task() -> Reader:
 
 def loop() -> Any:
     """The running event loop."""
-    trio = _trio()
+    trio = in_trio()
     if trio is not None:
         return trio.lowlevel.current_trio_token()
     import asyncio
@@ -60,13 +60,14 @@ def loop() -> Any:
     return asyncio.get_running_loop()
 
 
-def _trio() -> Any:
+def in_trio() -> Any:
+    """The module, where it runs here."""
     trio = sys.modules.get("trio")
     return trio if trio is not None and trio.lowlevel.in_trio_run() else None
 
 
 def _running() -> Any:
-    trio = _trio()
+    trio = in_trio()
     if trio is not None:
         return trio.lowlevel.current_task()
     asyncio = sys.modules.get("asyncio")

@@ -306,7 +306,7 @@ class _AsyncHub(_Hub):
         super().__init__(stream, lag, policy)
         self._aio = _aio
         self._waker = _aio.Waker()
-        self._pump: _aio.Pump | None = None
+        self._pump: Any = None
         self._loop: Any = None
         self._change = _aio.Event()
 
@@ -318,7 +318,9 @@ class _AsyncHub(_Hub):
         if self._pump is None:
             self._waker.bind()
             self._loop = _readers.loop()
-            self._pump = self._aio.Pump(_Whole(self.stream), self._waker.now, self._changed, 1)
+            from typestream._readtask import Pump
+
+            self._pump = Pump(_Whole(self.stream), self._waker.now, self._changed, 1)
             self._pump.ahead = True
         buffer = self.own(number, reader)
         while not buffer:
