@@ -1,12 +1,17 @@
-"""Waking a read: the connection of a response is shut down, unless it serves other requests too."""
+"""Responses: read as they come, and woken; the connection is shut down, unless it serves other requests too."""
 
+import gzip
 import socket
 import threading
 import urllib.request
+from contextlib import suppress
+from functools import partial
 
 import pytest
+import requests
 
 import typestream
+from tests.stream.leftovers import eventually, threads
 
 
 class Response:
@@ -70,7 +75,9 @@ DONE = b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
     ],
 )
 @pytest.mark.parametrize("chunked", [False, True])
-def test_what_urllib_opens_is_read_as_it_comes(pieces, error, chunked):
+@pytest.mark.parametrize("library", ["urllib", "requests"])
+def test_a_response_is_read_as_it_comes(library, pieces, error, chunked):
+    fetch = {"urllib": urllib.request.urlopen, "requests": partial(requests.get, stream=True)}[library]
     framing = b"transfer-encoding: chunked" if chunked else f"content-length: {sum(map(len, pieces))}".encode()
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -89,7 +96,7 @@ def test_what_urllib_opens_is_read_as_it_comes(pieces, error, chunked):
         serving = threading.Thread(target=answer)
         serving.start()
         address = f"http://127.0.0.1:{server.getsockname()[1]}/"
-        stream = typestream.stream(lambda: urllib.request.urlopen(address, timeout=10))
+        stream = typestream.stream(lambda: fetch(address, timeout=10))
         texts = []
         try:
             for text in stream:
@@ -102,3 +109,31 @@ def test_what_urllib_opens_is_read_as_it_comes(pieces, error, chunked):
         serving.join(10)
     assert texts == ["Hello"]
     assert stream.result.completion == ("complete" if error is None else "incomplete")
+
+
+@pytest.mark.parametrize("encoding", [None, "gzip"])
+def test_a_body_that_never_ends_is_left_and_its_connection_is_ended(encoding):
+    body = DELTA if encoding is None else gzip.compress(DELTA)[:-9]  # the rest never comes
+    header = b"" if encoding is None else b"content-encoding: gzip\r\n"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        gone = threading.Event()
+
+        def answer():
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.0 200 OK\r\ncontent-type: text/event-stream\r\n" + header + b"\r\n" + body)
+                connection.settimeout(10)
+                with suppress(ConnectionError):
+                    connection.recv(1)
+            gone.set()
+
+        serving = threading.Thread(target=answer)
+        serving.start()
+        response = requests.get(f"http://127.0.0.1:{server.getsockname()[1]}/", stream=True, timeout=30)
+        with typestream.stream(response).timeout(between=0.2) as stream, pytest.raises(typestream.StallTimeout):
+            stream.collect()
+        assert gone.wait(5)
+        serving.join(10)
+    assert stream.result.text == "Hello"
+    assert eventually(lambda: not threads())

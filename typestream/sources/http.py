@@ -8,6 +8,7 @@ import socket
 import struct
 import sys
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -47,19 +48,25 @@ def sync_body(given: Any, limits: Limits | None) -> Body | None:
     if found is None:
         return None
     response, build = found
+    under: Any = getattr(response, "raw", None)
+    if hasattr(response, "iter_content") and hasattr(under, "read1") and not getattr(under, "closed", True):
+        # requests, unread: its own iter_content waits for all of a body that is not chunked
+        own = Decompressor.knows(response.headers.get("content-encoding"))
+        chunks: Any = _pieces(partial(under.read1, decode_content=not own))
+        return Body(chunks, _decoder(response, build, limits, own), lambda: _shutdown(response))
     raw = _is_raw(response, "iter_raw")
     decoder = _decoder(response, build, limits, raw)
     for name in ("iter_raw",) if raw else ("iter_bytes", "iter_content", "read1"):
         read: Any = getattr(response, name, None)
         if read is not None:
-            chunks: Any = read(None) if name == "iter_content" else read() if name != "read1" else _pieces(read)
+            chunks = read(None) if name == "iter_content" else read() if name != "read1" else _pieces(read)
             return Body(chunks, decoder, lambda: _shutdown(response))
     return None
 
 
-def _pieces(read: Callable[[int], bytes]) -> Iterator[bytes]:
+def _pieces(read: Callable[[int], bytes | None]) -> Iterator[bytes]:
     """What urllib's and urllib3's responses have at once, one after the other."""
-    return iter(partial(read, _PIECE), b"")
+    return iter(lambda: read(_PIECE) or b"", b"")
 
 
 def async_body(given: Any, limits: Limits | None) -> AsyncBody | None:
@@ -167,6 +174,11 @@ def _shutdown(response: Any) -> None:
     connection = _connection(response)
     if connection is not None:
         abort(connection)
+        return
+    wake = getattr(getattr(response, "raw", response), "shutdown", None)  # urllib3's, since 2.3
+    if callable(wake):
+        with suppress(OSError, ValueError, RuntimeError):  # it is not this response's any more
+            wake()
 
 
 def abort(connection: Any) -> None:
