@@ -13,3 +13,17 @@ def test_a_faulty_source_breaks_off_at_once(after, at):
         with pytest.raises(typestream.SourceError) as caught:
             stream.collect()
         assert (caught.value.result.text, clock.now()) == ("ab"[:after], at)
+
+
+def test_a_faulty_source_closes_what_it_was_made_of():
+    left = []
+
+    def source():
+        try:
+            yield from "abc"
+        finally:
+            left.append(True)
+
+    with typestream.stream(faulty(source(), after=3)) as stream:
+        next(stream)
+    assert left

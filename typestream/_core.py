@@ -90,6 +90,7 @@ class Core:
         self.read_ahead = False
         self._source_ended = False
         self._failed: StreamError | UnsupportedSource | None = None
+        self.raised: BaseException | None = None  # by the source itself
         self._paused_at: float | None = None
         self._stall = Stall()
         self._late = 0
@@ -209,6 +210,7 @@ class Core:
             self._stall.heard(now)
         if self._source_ended:
             return
+        self.raised = exc
         error = exc if isinstance(exc, UnsupportedSource) else failure(exc, wire=self._decoding.wire)
         if self._decoding.whole and isinstance(error, (StreamConnectionError, StallTimeout)):
             self.end(now)  # the answer was there before the connection broke

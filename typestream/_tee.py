@@ -103,6 +103,13 @@ class _Hub:
         self.buffers[number] = _Buffer(self._so_far.events())
         return _Branch(self, number)
 
+    def begin(self, branches: "Tee[Any]") -> None:
+        """What was read before the stream was split is in the result of each, and what a late one begins with."""
+        for event in self.stream.result.events():
+            self._so_far.add(event)
+            for branch in branches:
+                branch.result.add(event)
+
     def own(self, number: int, reader: Reader) -> _Buffer:
         """The buffer of a branch, for whoever reads it now."""
         buffer = self.buffers.get(number)
@@ -454,6 +461,7 @@ def _split(stream: Any, hub: type[_Hub], n: int, lag: int, policy: Policy) -> An
     stream._retire("This stream was split: go on with the branches that tee() gave")
     branches: Tee[Any] = Tee(_stream(shared) for _ in range(n))
     branches._hub = shared
+    shared.begin(branches)
     if _is_paused(inner):
         inner.resume()
         for branch in branches:

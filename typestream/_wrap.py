@@ -201,8 +201,10 @@ class _Stand:
         return _chunk(chunk, texts, rest=True)
 
 
-def _unwrapped(error: StreamError) -> BaseException | None:
-    """The source's own exception; None where the stream merely ended."""
+def _unwrapped(core: Core, error: StreamError) -> BaseException | None:
+    """The source's own exception, or what else went wrong; None where the stand-in was closed."""
+    if core.raised is not None:
+        return core.raised
     return None if isinstance(error, StreamClosed) else error.__cause__ or error
 
 
@@ -218,7 +220,7 @@ class _Wrapped(_Stand, Iterator[Any]):
         try:
             event = self._ahead.popleft() if self._ahead else self._stream._advance()
         except StreamError as error:
-            own = _unwrapped(error)
+            own = _unwrapped(self._stream._core, error)
             if own is None:
                 raise StopIteration from None
             raise own from own.__cause__
@@ -254,7 +256,7 @@ class _AsyncWrapped(_Stand, AsyncIterator[Any]):
         try:
             event = self._ahead.popleft() if self._ahead else await self._stream._advance()
         except StreamError as error:
-            own = _unwrapped(error)
+            own = _unwrapped(self._stream._core, error)
             if own is None:
                 raise StopAsyncIteration from None
             raise own from own.__cause__

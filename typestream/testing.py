@@ -230,9 +230,14 @@ def faulty(source: Iterable[_T], *, after: int, error: BaseException | None = No
         after: how many items it gives before.
         error: what it raises then; where None, it merely ends.
     """
-    yield from islice(source, after)
-    if error is not None:
-        raise error
+    try:
+        yield from islice(source, after)
+        if error is not None:
+            raise error
+    finally:
+        close = getattr(source, "close", None)
+        if callable(close):
+            close()
 
 
 def check_stream(maker: Callable[[], Any]) -> None:

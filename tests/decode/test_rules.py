@@ -204,10 +204,11 @@ def test_log_probabilities_of_a_token_without_text_go_with_the_next() -> None:
 
 
 def test_log_probabilities_of_a_legacy_completion() -> None:
-    logprobs = {"tokens": ["a", "b"], "token_logprobs": [-1, -2], "top_logprobs": None}
+    logprobs = {"tokens": ["a", "b"], "token_logprobs": [-1, -2], "top_logprobs": [{"x": -3}]}
     item = {"object": "text_completion", "choices": [{"text": "ab", "logprobs": logprobs, "finish_reason": "stop"}]}
     (delta,) = (event for event in fold([item]).events if type(event) is TextDelta)
     assert [(entry["token"], entry["logprob"]) for entry in delta.logprobs] == [("a", -1), ("b", -2)]
+    assert delta.logprobs[0]["top_logprobs"] == [{"token": "x", "logprob": -3, "bytes": None}]
 
 
 F = {"id": "1", "function": {"name": "f", "arguments": '{"a":1}'}}

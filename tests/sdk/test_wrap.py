@@ -18,6 +18,30 @@ def text_of(chunks: list[Any]) -> str:
     return "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
 
 
+def test_an_error_of_our_own_family_that_the_source_raises_is_the_source_s():
+    def chunk(text):
+        return {"choices": [{"index": 0, "delta": {"content": text}}]}
+
+    def over_another(inner):
+        for text in inner:
+            yield chunk(text)
+
+    inner = typestream.stream(iter(["one ", "two "]))
+    seen = []
+    with pytest.raises(typestream.StreamClosed):
+        for each in typestream.wrap(over_another(inner), pacing.Instant()):
+            seen.append(each)
+            inner.close()
+    assert len(seen) == 1
+
+    def raising():
+        yield chunk("a")
+        raise typestream.StreamConnectionError("outer") from ValueError("inner")
+
+    with pytest.raises(typestream.StreamConnectionError, match="outer"):
+        list(typestream.wrap(raising(), pacing.Instant()))
+
+
 def test_the_loop_that_was_there_before(server):
     with sync_client(server.base_url) as client:
         plain = list(client.chat.completions.create(**CHAT))

@@ -35,6 +35,33 @@ def test_one_after_the_other(runtime, n):
 
 
 @each_runtime
+def test_what_was_read_before_the_split_is_in_the_result_of_every_branch(runtime):
+    async def scenario(kit):
+        stream = kit.open([(0, "one "), (1, "two "), (2, OSError("gone"))])
+        first = await kit.next(stream)
+        branches = stream.tee(2)
+        read = [await kit.outcome(branch) for branch in branches]
+        return first, [("".join(text for _, text in trace), error.result.text) for trace, error, _ in read]
+
+    assert play(runtime, scenario) == ("one ", [("two ", "one two ")] * 2)
+
+
+@each_runtime
+def test_who_joins_begins_with_what_was_read_before_the_split(runtime):
+    async def scenario(kit):
+        stream = kit.open([(0, "one "), (1, "two "), (2, "three")])
+        await kit.next(stream)
+        branches = stream.tee(1)
+        await kit.next(branches[0])
+        late = branches.join()
+        joined = "".join(text for _, text in await kit.read(late))
+        await kit.read(branches[0])
+        return joined, late.result.text, branches[0].result.text
+
+    assert play(runtime, scenario) == ("one two three", "one two three", "one two three")
+
+
+@each_runtime
 def test_side_by_side_each_at_its_own_pace(runtime):
     async def scenario(kit):
         one, other = kit.open([(0, "abcd"), (1, "efgh")]).tee(2)

@@ -384,9 +384,15 @@ def _entries(logprobs: Any) -> list[Any]:
         return []
     values, tops = get(logprobs, "token_logprobs"), get(logprobs, "top_logprobs")
     return [
-        {"token": token, "logprob": _at(values, place), "top_logprobs": _at(tops, place)}
+        {"token": token, "logprob": _at(values, place), "top_logprobs": _tops(_at(tops, place))}
         for place, token in enumerate(tokens)
     ]
+
+
+def _tops(values: Any) -> Any:
+    if not isinstance(values, dict):
+        return values
+    return [{"token": token, "logprob": logprob, "bytes": None} for token, logprob in values.items()]
 
 
 def _at(values: Any, place: int) -> Any:
