@@ -2,6 +2,7 @@
 
 import tracemalloc
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -125,3 +126,20 @@ def test_what_is_not_installed_is_not_known(monkeypatch: pytest.MonkeyPatch) -> 
     assert not Decompressor.knows("zstd")
     with pytest.raises(StreamProtocolError, match="nobody asked for, 'br'"):
         list(Decompressor("br").feed(b"x"))
+
+
+@each
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_what_is_before_the_first_bad_byte_does_not_depend_on_how_the_bytes_were_cut(name: str, data: Any) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        encoding, pack = use(name, patch)
+        packed = pack(BODY)
+        whole = data.draw(st.booleans())
+        bad = packed + b"\r\n" if whole else packed[: len(packed) // 2] + b"\xff\x00" * 40
+        cuts = sorted(data.draw(st.lists(st.integers(0, len(bad)), max_size=4)))
+        parts = [bad[a:b] for a, b in pairwise([0, *cuts, len(bad)])]
+        text, completion, error = read(encoding, parts)
+        expected, how, raised = read(encoding, [bad[at : at + 1] for at in range(len(bad))])
+        assert (text, completion, type(error)) == (expected, how, type(raised))
+        assert expected == FULL or not whole

@@ -11,6 +11,7 @@ from typestream.errors import StreamLimitExceeded, StreamProtocolError
 __all__ = ("Decompressor",)
 
 _PIECE = 64 * 1024
+_KEPT = 1024 * 1024  # bytes that may be undone once more, where their end turns out to be bad
 _FLOOR = 8 * 1024 * 1024  # the ratio is looked at past this size
 _IDENTITY = ("", "identity", "none", "utf-8", "binary", "8bit", "aws-chunked")  # the last five: seen, and no encoding
 _GZIP = ("gzip", "x-gzip")
@@ -29,6 +30,7 @@ class Decompressor:
         self._encoding = _name(encoding)
         self._ratio = (limits or Limits()).ratio
         self._other = _packers.unpacker(self._encoding) if _packers.knows(self._encoding) else None
+        self._kept: bytearray | None = bytearray()  # what `_other` has undone; None where that is too much
         self._zlib: Any = None
         self._read = self._given = 0
 
@@ -50,7 +52,7 @@ class Decompressor:
             return
         self._read += len(data)
         if self._other is not None:
-            yield from self._unpacked(self._other, data)
+            yield from self._unpacked(data)
             return
         while data and self._begin(data):
             before = self._zlib.copy()
@@ -65,11 +67,30 @@ class Decompressor:
             data = self._zlib.unused_data if self._zlib.eof else self._zlib.unconsumed_tail
             yield from self._held(len(piece) if not data else 0)
 
-    def _unpacked(self, unpack: _packers.Unpack, data: bytes) -> Iterator[bytes]:
+    def _unpacked(self, data: bytes) -> Iterator[bytes]:
         try:
-            for piece in unpack(data):
+            for piece in self._other(data):  # type: ignore[misc]
                 self._count(len(piece))
                 yield piece
+        except ValueError as exc:
+            if self._kept is None:
+                raise self._not_in_it(data) from exc
+            yield from self._once_more(data)
+        if self._kept is not None:
+            self._kept = self._kept + data if len(self._kept) + len(data) <= _KEPT else None
+
+    def _once_more(self, data: bytes) -> Iterator[bytes]:
+        """What there is before the first bad byte, and was not given, which must not depend on how the bytes were cut:
+        these packages keep it to themselves."""
+        self._other, known = _packers.unpacker(self._encoding), self._given
+        assert self._other is not None and self._kept is not None
+        try:
+            for part in (bytes(self._kept), *(data[at : at + 1] for at in range(len(data)))):
+                for piece in self._other(part):
+                    known, new = max(0, known - len(piece)), piece[known:]
+                    if new:
+                        self._count(len(new))
+                        yield new
         except ValueError as exc:
             raise self._not_in_it(data) from exc
 
