@@ -86,6 +86,10 @@ class Base:
         """A marker was seen that says the answer is whole."""
         self.completion = "complete"
 
+    def reopen(self) -> None:
+        """It is not: another choice has begun."""
+        self.completion = "incomplete"
+
     def count(self, usage: Usage | None, out: Decoded) -> None:
         """Say the counts if they are news. Nothing but zeros is no news once something was counted."""
         if usage is None or usage == self._usage:

@@ -176,7 +176,7 @@ class ChatDecoder(Base):
         if delta is not None or message is not None or text is not None or reason:
             self._choices[index] = state  # a choice that is only annotated (content filters) need not finish
             if state.reason is None:
-                self.completion = "incomplete"  # another may have been whole already
+                self.reopen()
         said = _with_logprobs(said, state, get(choice, "logprobs"))
         self._say(said, state, reason, out)
         self.count(usage_of(get(choice, "usage"), raw), out)

@@ -10,7 +10,7 @@ import re
 from itertools import pairwise
 from typing import Any, Final
 
-from typestream.decode._base import Completion, Decoded, get
+from typestream.decode._base import Decoded, get
 from typestream.decode._fields import arguments, dump, fields, is_record, items, number, real, server_error, string
 from typestream.decode._state import Base
 from typestream.events import Citation, Finish, Other, ReasoningDelta, TextDelta, ToolCallDelta, Usage
@@ -99,8 +99,6 @@ def _into(record: Any, step: str | int, new: Any) -> Any:
 class GeminiDecoder(Base):
     """Complete when every candidate that was seen has its finish reason, or the prompt was blocked."""
 
-    completion: Completion
-
     def __init__(self) -> None:
         super().__init__()
         self._reasons: dict[int, str | None] = {}
@@ -125,7 +123,7 @@ class GeminiDecoder(Base):
         if self._reasons and all(self._reasons.values()):
             self.confirm()
         elif self.completion == "complete":
-            self.completion = "incomplete"  # another candidate has begun
+            self.reopen()
         error = server_error(item)
         if error is not None:
             out.append(error)
