@@ -222,6 +222,7 @@ def test_an_async_source_in_a_for_loop_says_what_to_use():
         (lambda: typestream.replay("a").timeout(first=0), "positive number of seconds"),
         (lambda: typestream.stream(["a"], timeout=-1), "positive number of seconds"),
         (lambda: typestream.stream(["a"], require="yes"), "require must be"),
+        (lambda: typestream.stream(["a"], limits=5), "limits must be Limits"),
         (lambda: typestream.generate(lambda text: None, max_tokens=0), "max_tokens"),
         (lambda: typestream.sources.transformers.generate(None, str, "a", ahead=0), "ahead must be"),
         (lambda: typestream.replay("a").paced(order="later"), "order must be"),

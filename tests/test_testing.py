@@ -3,7 +3,7 @@
 import pytest
 
 import typestream
-from typestream.testing import VirtualClock, faulty, script
+from typestream.testing import VirtualClock, check_stream, faulty, script
 
 
 @pytest.mark.parametrize(("after", "at"), [(0, 0.0), (1, 0.0), (2, 100.0)])
@@ -27,3 +27,26 @@ def test_a_faulty_source_closes_what_it_was_made_of():
     with typestream.stream(faulty(source(), after=3)) as stream:
         next(stream)
     assert left
+
+
+def shared():
+    items = iter("abc")
+    return lambda: items
+
+
+def raising():
+    yield "a"
+    raise KeyError("x")
+
+
+@pytest.mark.parametrize(
+    ("maker", "complaint"),
+    [
+        (shared(), "a second source, which has to be a new one, raised StreamTruncated"),
+        (raising, "reading the source raised SourceError: .*KeyError"),
+        (lambda: [{"choices": [{"delta": {"content": "x"}}]}], "reading the source raised StreamTruncated"),
+    ],
+)
+def test_what_is_wrong_with_a_source_is_an_assertion_that_says_so(maker, complaint):
+    with pytest.raises(AssertionError, match=complaint):
+        check_stream(maker)

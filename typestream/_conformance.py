@@ -5,6 +5,7 @@ from typing import Any
 
 from typestream._open import stream
 from typestream._sync import TokenStream
+from typestream.errors import StreamError
 from typestream.pacing import Steady
 from typestream.result import Result
 
@@ -13,8 +14,12 @@ __all__ = ("check",)
 
 def check(maker: Callable[[], Any]) -> None:
     """Read what `maker` makes in every way a stream can be read; see `testing.check_stream`."""
-    whole = _sync(maker).collect()
-    _same(whole, _sync(maker).collect(), "a second source gave another answer; check_stream needs the same each time")
+    whole = _collected(maker, "reading the source raised")
+    _same(
+        whole,
+        _collected(maker, "a second source, which has to be a new one, raised"),
+        "a second source gave another answer; check_stream needs the same each time",
+    )
     assert whole.completion != "incomplete", "the source ended without a marker that says that the answer is whole"
     reading = _sync(maker)
     text = "".join(reading)
@@ -24,6 +29,13 @@ def check(maker: Callable[[], Any]) -> None:
     for branch in _sync(maker).tee(2):
         _same(whole, branch.collect(), "a tee branch gave another answer")
     _closes(maker)
+
+
+def _collected(maker: Callable[[], Any], complaint: str) -> Result:
+    try:
+        return _sync(maker).collect()
+    except StreamError as exc:
+        raise AssertionError(f"{complaint} {type(exc).__name__}: {exc}") from exc
 
 
 def _sync(maker: Callable[[], Any]) -> TokenStream:

@@ -93,6 +93,8 @@ def stream(
     """
     if require not in ("terminal", "finish_reason", None):
         raise ValueError(f'require must be "terminal", "finish_reason" or None, not {require!r}.')
+    if not isinstance(limits, (Limits, type(None))):
+        raise ValueError(f"limits must be Limits(…) or None, not {limits!r}.")
     clocks = Timeout.of(timeout)
     if retries:
         return _retried(source, retries, lambda: stream(source, timeout=clocks, limits=limits, require=require), clocks)
