@@ -203,6 +203,16 @@ def test_log_probabilities_of_a_token_without_text_go_with_the_next() -> None:
     assert [entry["token"] for entry in delta.logprobs] == ["\\xc3", "\\xa9"]
 
 
+def test_log_probabilities_of_what_is_no_text_are_told_by_themselves() -> None:
+    first, second = chunk("", reasoning_content="hm"), chunk("é")
+    first["choices"][0]["logprobs"] = {"content": [{"token": "hm"}]}
+    second["choices"][0]["logprobs"] = {"content": [{"token": "é"}]}
+    events = fold([first, second]).events
+    (delta,) = (event for event in events if type(event) is TextDelta)
+    assert [entry["token"] for entry in delta.logprobs] == ["é"]
+    assert [event.raw for event in events if event == Other("logprobs", 0)] == [first]
+
+
 def test_log_probabilities_of_a_legacy_completion() -> None:
     logprobs = {"tokens": ["a", "b"], "token_logprobs": [-1, -2], "top_logprobs": [{"x": -3}]}
     item = {"object": "text_completion", "choices": [{"text": "ab", "logprobs": logprobs, "finish_reason": "stop"}]}

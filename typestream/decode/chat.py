@@ -152,7 +152,7 @@ class ChatDecoder(Base):
         for index, state in self._choices.items():
             out += [Other("after_finish", index, raw=delta._raw) for delta in state.after]  # type: ignore[attr-defined]
             if state.logprobs:
-                out.append(Other("logprobs", index))
+                out.append(Other("logprobs", index, raw=state.logprobs))
         return out
 
     # -- one choice ----------------------------------------------------------------------------------------------
@@ -177,7 +177,7 @@ class ChatDecoder(Base):
             self._choices[index] = state  # a choice that is only annotated (content filters) need not finish
             if state.reason is None:
                 self.reopen()
-        said = _with_logprobs(said, state, get(choice, "logprobs"))
+        said = _with_logprobs(said, state, get(choice, "logprobs"), index, raw)
         self._say(said, state, reason, out)
         self.count(usage_of(get(choice, "usage"), raw), out)
         self._extras(choice, _CHOICE, index, raw, out)
@@ -362,11 +362,15 @@ def citation(cited: Any, index: int, raw: Any) -> Citation | None:
     return Citation(url, title, string(get(place, "text")), start, end, index, raw=raw)
 
 
-def _with_logprobs(said: Decoded, state: _Choice, logprobs: Any) -> Decoded:
-    """The events with the tokens' log-probabilities on the first text; kept for the next text where there is none."""
+def _with_logprobs(said: Decoded, state: _Choice, logprobs: Any, index: int, raw: Any) -> Decoded:
+    """The events with the tokens' log-probabilities on the first text; kept for the next text where nothing was said,
+    and told by themselves where it was something else."""
     if logprobs is None and not state.logprobs:
         return said
-    state.logprobs = state.logprobs + _entries(logprobs)
+    entries = _entries(logprobs)
+    if entries and said and all(type(event) is not TextDelta for event in said):
+        return [*said, Other("logprobs", index, raw=raw)]
+    state.logprobs = state.logprobs + entries
     for position, event in enumerate(said):
         if type(event) is TextDelta and state.logprobs:
             said[position] = TextDelta(event.text, event.index, state.logprobs, raw=event._raw)  # type: ignore[attr-defined]
