@@ -279,7 +279,7 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
 
     def _reconsider_read(self) -> None:
         """Carry out commands while a read is under way, that may be over by that, or be waited for longer."""
-        if self._scope is not None:
+        if self._scope is not None and not self._scope.cancel_called:
             now = self._now()
             self._obey(now)
             self._scope.deadline = self._core.patience(now) - self._waker.offset

@@ -107,7 +107,7 @@ class _TrioTask:
         return self._scope.cancel_called or isinstance(exc, self._trio.Cancelled)
 
     async def close(self, call: Callable[[], Awaitable[None]]) -> None:
-        if self._status() is self._innermost:
+        if self._status() is self._innermost:  # where that cannot be known, it is taken for granted
             with shield():
                 await call()
         else:
