@@ -317,7 +317,7 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
             ValueError: `n` or `lag` is less than 1, or `policy` is unknown.
             StreamBusy: the stream is just being read.
         """
-        from typestream._tee import async_tee
+        from typestream._async_tee import async_tee
 
         return async_tee(self, n, lag, policy)
 

@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 
 from typestream._calls import Watch
 from typestream._clock import CLOCK
-from typestream._core import Core, progress
-from typestream._stall import Timeout
+from typestream._core import Core
+from typestream._stall import Timeout, progress
 from typestream._sync import TokenStream
 from typestream._tee import Relay
 from typestream.errors import (

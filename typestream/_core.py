@@ -6,14 +6,15 @@ to raise. What has been decoded before a failure is delivered before it.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from math import inf
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from typestream._decoding import Decoding, Require, undecodable
 from typestream._failures import failure
-from typestream._stall import Stall, Timeout
+from typestream._stall import Stall, Timeout, progress
+from typestream._tap import Tap, both, of_a_part
 from typestream.decode._base import Decoded, Decoder
 from typestream.decode._surrogates import mended
 from typestream.errors import (
@@ -24,7 +25,7 @@ from typestream.errors import (
     StreamTruncated,
     UnsupportedSource,
 )
-from typestream.events import Event, Other, ReasoningDelta, RefusalDelta, Start, TextDelta, ToolCallDelta
+from typestream.events import Event, TextDelta
 from typestream.pacing._policies import Instant
 from typestream.pacing._policy import Pacing
 from typestream.pacing._recorded import AsRecorded, RecordedSchedule
@@ -33,9 +34,7 @@ from typestream.pacing._schedule import Order, Schedule
 from typestream.result import Result
 from typestream.transforms import Chain, Transform
 
-__all__ = ("DONE", "NEED_INPUT", "Action", "Core", "Done", "Tap", "Wait", "progress")
-
-Tap: TypeAlias = Callable[[Event | Exception | None, float], None]
+__all__ = ("DONE", "NEED_INPUT", "Action", "Core", "Done", "Wait")
 
 GRACE: Final = 0.1
 """How long to wait, seconds, for what may follow the marker that says the answer is whole."""
@@ -74,9 +73,10 @@ class Core:
     Args:
         require: what must have been seen for the end of the source to be the end of the answer: `"terminal"`, any
             marker that says so; `"finish_reason"`, a finish reason; None, nothing.
+        stall: the stall clocks, where they are to run in a way of their own.
     """
 
-    def __init__(self, *, require: Require = "terminal") -> None:
+    def __init__(self, *, require: Require = "terminal", stall: Stall | None = None) -> None:
         self.result = Result()
         self.error: StreamError | UnsupportedSource | None = None
         self.ended = False
@@ -92,7 +92,7 @@ class Core:
         self._failed: StreamError | UnsupportedSource | None = None
         self.raised: BaseException | None = None  # by the source itself
         self._paused_at: float | None = None
-        self._stall = Stall()
+        self._stall = Stall() if stall is None else stall
         self._late = 0
 
     # -- what the source gives
@@ -420,7 +420,7 @@ class Core:
         """Tell `tap` of each event as it arrives, and of the end; and now of what has arrived already. Where that is
         not known any more, what follows is told as a part."""
         before = self._before()
-        told = _of_a_part(tap) if before is None else tap
+        told = of_a_part(tap) if before is None else tap
         try:
             for event in before or ():
                 told(event, now)
@@ -431,7 +431,7 @@ class Core:
             if not self.ended:
                 self._broken(exc, now)
             return
-        self._tap = told if self._tap is None else _both(self._tap, told)
+        self._tap = told if self._tap is None else both(self._tap, told)
         self._settle()
 
     def _before(self) -> list[Event] | None:
@@ -506,46 +506,5 @@ class Core:
         return error
 
 
-def _both(one: Tap, other: Tap) -> Tap:
-    def tap(event: Event | Exception | None, now: float) -> None:
-        try:
-            one(event, now)
-        finally:
-            other(event, now)
-
-    return tap
-
-
-def _of_a_part(whole: Tap) -> Tap:
-    """The same tap, told that even the normal end is not the end of the whole answer."""
-
-    def tap(event: Event | Exception | None, now: float) -> None:
-        whole(StreamTruncated("What came first is not known any more.") if event is None else event, now)
-
-    return tap
-
-
 def _schedule(policy: Pacing, order: Order) -> Schedule | RecordedSchedule:
     return RecordedSchedule(policy) if isinstance(policy, AsRecorded) else Schedule(policy, order)
-
-
-_EMPTY: Sequence[str] = (
-    "ping",
-    "keepalive",
-    "response.created",
-    "response.in_progress",
-    "response.queued",
-)
-
-
-def progress(event: Event) -> int | None:
-    """How many characters an event brings; None where it is no progress at all."""
-    if isinstance(event, (TextDelta, ReasoningDelta, RefusalDelta)):
-        return len(event.text)
-    if isinstance(event, ToolCallDelta):
-        return len(event.arguments) + len(event.name or "") or None
-    if isinstance(event, Start):
-        return None
-    if isinstance(event, Other):
-        return None if event.kind in _EMPTY else 0
-    return 0

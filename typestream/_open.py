@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias, overload
 from typestream._calls import call
 from typestream._core import Core
 from typestream._decoding import Require
-from typestream._source import AsyncSource, SyncSource, check
+from typestream._source import AsyncSource, SyncSource, check, named
 from typestream._stall import Timeout
 from typestream._stream import StreamBase
 from typestream._sync import TokenStream
@@ -206,10 +206,10 @@ def replay(complete: Any) -> TokenStream:
         whole: Completion = "complete" if complete.end == "complete" else "incomplete"
         return _memory(complete.timed(), _Replayed(whole))
     if isinstance(complete, (bytes, bytearray)) or complete is None:
-        raise UnsupportedSource(f"replay() takes a text, a response, a Result or a recording, not {_named(complete)}.")
+        raise UnsupportedSource(f"replay() takes a text, a response, a Result or a recording, not {named(complete)}.")
     decoder = choose(complete)
     if decoder is None:
-        raise UnsupportedSource(f"replay() takes a text, a response, a Result or a recording, not {_named(complete)}.")
+        raise UnsupportedSource(f"replay() takes a text, a response, a Result or a recording, not {named(complete)}.")
     return _memory([complete], decoder)
 
 
@@ -287,7 +287,7 @@ def generate(
         ValueError: a number is not a positive one, or more is kept than seen.
     """
     if not callable(step):
-        raise TypeError(f"generate(step) takes a callable that gives the next piece of text, not {_named(step)}.")
+        raise TypeError(f"generate(step) takes a callable that gives the next piece of text, not {named(step)}.")
     for name, number, least in (("max_tokens", max_tokens, 1), ("context", context, 1), ("keep", keep, 0)):
         if number is not None and (type(number) is not int or number < least):
             raise ValueError(f"generate({name}) must be a whole number of at least {least}, not {number!r}.")
@@ -340,8 +340,3 @@ def _is_async(source: Any) -> bool:
 
 def _in_memory(source: Any) -> bool:
     return type(source) in (list, tuple)
-
-
-def _named(thing: object) -> str:
-    kind = type(thing)
-    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"

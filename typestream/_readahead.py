@@ -13,6 +13,7 @@ from math import inf
 from typing import Any, Literal, NamedTuple
 
 from typestream._clock import Clock, Monitor
+from typestream._readers import task
 
 __all__ = ("LIMIT", "Pump", "Read", "thread_context")
 
@@ -72,7 +73,7 @@ class Pump:
     def take(self, most: int = LIMIT) -> list[Read]:
         """What was read by now; asks for more where there is nothing. The monitor must be held."""
         if self._for is not None:
-            self._for.reader = threading.get_ident()
+            self._for.reader = task()
         taken = [self._buffer.popleft() for _ in range(min(most, len(self._buffer)))]
         self._wanted = not taken
         if self._wanted or self.ahead:

@@ -17,7 +17,7 @@ from typestream.sources.http import Body, async_body, is_response, shutdown, syn
 if TYPE_CHECKING:
     from typestream._bridge import Threaded
 
-__all__ = ("AsyncReadable", "AsyncSource", "Readable", "SyncSource", "check")
+__all__ = ("AsyncReadable", "AsyncSource", "Readable", "SyncSource", "check", "named")
 
 _ACCEPTED = (
     "an OpenAI stream (or a call that gives one), an HTTP response, or a sync or async iterable of str, bytes, chunks "
@@ -40,11 +40,12 @@ def check(source: Any, within: Any = None) -> None:
     ways = ("__iter__", "iter_bytes", "iter_content", "http_response")
     if whole or not (enters or any(hasattr(source, name) for name in ways)):
         raise UnsupportedSource(
-            f"stream() takes {_ACCEPTED}, not {_named(source)}; something complete goes to typestream.replay()."
+            f"stream() takes {_ACCEPTED}, not {named(source)}; something complete goes to typestream.replay()."
         )
 
 
-def _named(thing: object) -> str:
+def named(thing: object) -> str:
+    """What kind of thing that is, for people."""
     kind = type(thing)
     return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
 

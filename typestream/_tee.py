@@ -9,7 +9,6 @@ import copy
 import threading
 from collections import deque
 from collections.abc import Iterable
-from functools import partial
 from math import inf
 from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
 
@@ -24,7 +23,7 @@ from typestream.errors import StreamBusy, StreamClosed, StreamLimitExceeded, Uns
 from typestream.events import Event
 from typestream.result import Result
 
-__all__ = ("Policy", "Tee", "async_tee", "tee")
+__all__ = ("Buffer", "Hub", "Policy", "Relay", "Tee", "split", "tee")
 
 Policy: TypeAlias = Literal["block", "raise"]
 _Stream = TypeVar("_Stream")
@@ -57,7 +56,7 @@ class Relay:
         return []
 
 
-class _Buffer:
+class Buffer:
     """What a branch has not read yet, who last read it, and how it may have failed."""
 
     def __init__(self, before: Iterable[Event]) -> None:
@@ -75,7 +74,7 @@ class _Buffer:
         return self.before.popleft() if self.before else self.events.popleft()
 
 
-class _Hub:
+class Hub:
     """What the branches share.
 
     Args:
@@ -90,7 +89,7 @@ class _Hub:
         if policy not in ("block", "raise"):
             raise ValueError(f'tee(policy) must be "block" or "raise", not {policy!r}.')
         self.stream = stream
-        self.buffers: dict[int, _Buffer] = {}
+        self.buffers: dict[int, Buffer] = {}
         self._so_far = Result()
         self._lag = lag
         self._policy = policy
@@ -100,7 +99,7 @@ class _Hub:
     def branch(self) -> "_Branch":
         """One more; it begins with what came before."""
         number, self._branches = self._branches, self._branches + 1
-        self.buffers[number] = _Buffer(self._so_far.events())
+        self.buffers[number] = Buffer(self._so_far.events())
         return _Branch(self, number)
 
     def begin(self, branches: "Tee[Any]") -> None:
@@ -110,7 +109,7 @@ class _Hub:
             for branch in branches:
                 branch.result.add(event)
 
-    def own(self, number: int, reader: Reader) -> _Buffer:
+    def own(self, number: int, reader: Reader) -> Buffer:
         """The buffer of a branch, for whoever reads it now."""
         buffer = self.buffers.get(number)
         if buffer is None:
@@ -135,10 +134,10 @@ class _Hub:
             return True
         return not behind
 
-    def _behind(self) -> list[_Buffer]:
+    def _behind(self) -> list[Buffer]:
         return [each for each in list(self.buffers.values()) if each.failed is None and len(each.events) >= self._lag]
 
-    def patience(self, buffer: _Buffer) -> float:
+    def patience(self, buffer: Buffer) -> float:
         """Nothing may be read before those who are behind have read: until when this one waits before it looks again.
 
         Raises:
@@ -199,24 +198,15 @@ class _Branch:
     wire = False
 
     def __init__(self, hub: Any, number: int) -> None:
-        self._reader: Reader | None = None
+        self.reader: Reader | None = None  # where a thread or task of the stream's own reads ahead: for whom
         self._hub = hub
         self._number = number
         self.decoder: Any = Relay(hub)
         self.name = f"a branch of {hub.stream!r}"
 
-    @property
-    def reader(self) -> Any:
-        """For whom a thread or task of the stream's own reads ahead: whoever says so is the one."""
-        return self._reader
-
-    @reader.setter
-    def reader(self, value: Any) -> None:
-        self._reader = _readers.task()
-
     def read(self) -> Any:
         """The next event; for the async hub, an awaitable of it."""
-        return self._hub.read(self._number, self._reader)
+        return self._hub.read(self._number, self.reader)
 
     def interrupt(self) -> None:
         self._hub.leave(self._number)
@@ -231,7 +221,7 @@ class _Branch:
         self._hub.drop(self._number)
 
 
-class _SyncHub(_Hub):
+class _SyncHub(Hub):
     """Whichever branch needs an event first reads it, in its own thread; the others wait for it."""
 
     def __init__(self, stream: TokenStream, lag: int, policy: Policy) -> None:
@@ -264,7 +254,7 @@ class _SyncHub(_Hub):
         """Whether there is something for that branch: an event, or that it was closed."""
         return bool(self.buffers.get(number, True))
 
-    def _may_fetch(self, number: int, buffer: _Buffer) -> bool:
+    def _may_fetch(self, number: int, buffer: Buffer) -> bool:
         if self.room():
             return True
         self._monitor.wait(self.patience(buffer), lambda: self._fetching or self._has(number) or self.room())
@@ -304,113 +294,10 @@ class _SyncHub(_Hub):
     drop = leave
 
 
-class _AsyncHub(_Hub):
-    """A task of its own reads for all: a branch that is cancelled is no concern of the others."""
-
-    def __init__(self, stream: Any, lag: int, policy: Policy) -> None:
-        from typestream import _aio
-
-        super().__init__(stream, lag, policy)
-        self._aio = _aio
-        self._waker = _aio.Waker()
-        self._pump: Any = None
-        self._loop: Any = None
-        self._change = _aio.Event()
-
-    def now(self) -> float:
-        return self._waker.now()
-
-    async def read(self, number: int, reader: Reader | None) -> Event:
-        reader = reader or _readers.task()
-        if self._pump is None:
-            self._waker.bind()
-            self._loop = _readers.loop()
-            from typestream._readtask import Pump
-
-            self._pump = Pump(_Whole(self.stream), self._waker.now, self._changed, 1)
-            self._pump.ahead = True
-        buffer = self.own(number, reader)
-        while not buffer:
-            await self._more(self._pump, buffer)
-            buffer = self.own(number, reader)
-        if len(buffer.events) == self._lag:
-            self._tell()
-        return buffer.pop()
-
-    async def _more(self, pump: Any, buffer: _Buffer) -> None:
-        if pump.buffer and pump.buffer[0].kind != "item":  # it stays, for the other branches
-            raise StopAsyncIteration if pump.buffer[0].kind == "end" else self.end(pump.buffer[0].value)
-        if _readers.loop() is not self._loop:
-            raise StreamBusy(
-                "The branches of an async stream are read in one event loop, and this is another: "
-                "for branches in threads, split the stream that as_sync() gives."
-            )
-        if not pump.buffer:
-            await self._change.wait()
-        elif self.room():
-            self.go_on()
-            self.give(pump.take()[0].value)
-            self._changed()
-        else:
-            change = self._change
-            with self._waker.deadline(self.patience(buffer)):
-                await change.wait()
-
-    def _tell(self) -> None:
-        """Have every branch look again, from wherever this one is read."""
-        if _readers.loop() is self._loop:
-            self._changed()
-        else:
-            self._waker.soon(self._changed)
-
-    def _changed(self) -> None:
-        """Have every branch look again."""
-        self._change.set()
-        self._change = self._aio.Event()
-
-    async def leave(self, number: int) -> None:
-        if self._pump is not None and _readers.loop() is not self._loop:
-            self.drop(number)
-            return
-        if self.buffers.pop(number, None) is None:
-            return
-        if self._pump is not None:
-            self._changed()
-        if self.buffers:
-            return
-        if self._pump is not None:
-            await self._pump.aclose()
-        await self.stream.aclose()
-
-    def drop(self, number: int) -> None:
-        if number not in self.buffers:
-            return
-        if self._pump is None:
-            del self.buffers[number]
-        else:
-            self._waker.soon(partial(self._aio.spawn, partial(self.leave, number)))
-
-
-class _Whole:
-    """The events of an async stream, as a source."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    async def read(self) -> Event:
-        event: Event | None = await self._stream._advance()
-        if event is None:
-            raise StopAsyncIteration
-        return event
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-
 class Tee(tuple[_Stream, ...], Generic[_Stream]):
     """The branches of a stream."""
 
-    _hub: _Hub
+    _hub: Hub
 
     def join(self) -> _Stream:
         """One more branch. What came before it comes first, each text in one piece; then it gets what the others get.
@@ -430,7 +317,7 @@ class _Clocks(Stall):
 
     __slots__ = ("_hub",)
 
-    def __init__(self, hub: _Hub) -> None:
+    def __init__(self, hub: Hub) -> None:
         super().__init__()
         self._hub = hub
 
@@ -446,13 +333,12 @@ class _Clocks(Stall):
         return max(until, now + GLANCE) if holds else until
 
 
-def _stream(hub: _Hub) -> Any:
-    core = Core(require=None)
-    core._stall = _Clocks(hub)
-    return type(hub.stream)(core, hub.branch())
+def _stream(hub: Hub) -> Any:
+    return type(hub.stream)(Core(require=None, stall=_Clocks(hub)), hub.branch())
 
 
-def _split(stream: Any, hub: type[_Hub], n: int, lag: int, policy: Policy) -> Any:
+def split(stream: Any, hub: type[Hub], n: int, lag: int, policy: Policy) -> Any:
+    """`n` streams of the same thing, through such a hub."""
     if type(n) is not int or n < 1:
         raise ValueError(f"tee(n) takes a number of at least 1, not {n!r}.")
     inner = copy.copy(stream)
@@ -497,11 +383,4 @@ def tee(stream: TokenStream, n: int, lag: int, policy: Policy) -> Tee[TokenStrea
     """`n` streams of the same thing; see `TokenStream.tee`."""
     if stream._reading.locked():
         raise StreamBusy("The stream is just being read; split it before or after.")
-    return _split(stream, _SyncHub, n, lag, policy)  # type: ignore[no-any-return]
-
-
-def async_tee(stream: Any, n: int, lag: int, policy: Policy) -> Tee[Any]:
-    """`n` async streams of the same thing; see `AsyncTokenStream.tee`."""
-    if stream._busy:
-        raise StreamBusy("The stream is just being read; split it before or after.")
-    return _split(stream, _AsyncHub, n, lag, policy)  # type: ignore[no-any-return]
+    return split(stream, _SyncHub, n, lag, policy)  # type: ignore[no-any-return]

@@ -13,7 +13,7 @@ from typestream.decode._state import Base, Calls
 from typestream.decode._surrogates import mended
 from typestream.events import Citation, Finish, Other, ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta
 
-__all__ = ("ChatDecoder", "citation")
+__all__ = ("ChatDecoder", "citation", "tool_call")
 
 # Fields that say nothing to a reader, and those that have an event of their own.
 _TOP = frozenset(
@@ -215,11 +215,11 @@ class ChatDecoder(Base):
             out.append(RefusalDelta(refusal, index, raw=raw))
         called = items(get(delta, "tool_calls"))
         for place, call in enumerate(called):
-            _tool_call(call, index, state.calls, place if whole else None, raw, out)
+            tool_call(call, index, state.calls, place if whole else None, raw, out)
         legacy = get(delta, "function_call")
         if is_record(legacy) and not called:  # some say the same call in both forms
             call = {"index": "function_call", "function": legacy}
-            _tool_call(call, index, state.calls, 0 if whole else None, raw, out)
+            tool_call(call, index, state.calls, 0 if whole else None, raw, out)
         self._citations(get(delta, "annotations"), index, raw, out)
         self._citations(get(delta, "citations"), index, raw, out)
         for name, value in fields(delta).items():
@@ -331,7 +331,7 @@ def _part(part: Any, index: int, raw: Any, out: Decoded) -> None:
         out.append(Other(kind or "content", index, raw=raw))
 
 
-def _tool_call(call: Any, index: int, calls: Calls, place: int | None, raw: Any, out: Decoded) -> None:
+def tool_call(call: Any, index: int, calls: Calls, place: int | None, raw: Any, out: Decoded) -> None:
     """A piece of a call; or a whole one that may have been said, at a place among all of the answer."""
     if not is_record(call):
         return

@@ -71,9 +71,10 @@ class _OpenCall:
         self.whole = True  # every part had a place that could be made out
 
     def put(self, partial: Any) -> None:
-        """
+        """Put a part in its place.
+
         Raises:
-            ValueError, TypeError: it has no place in what came before.
+            ValueError, TypeError: it has none in what came before.
         """
         steps = _steps(either(partial, "json_path"))
         into, last, value = self.args, steps[-1], _value(partial)

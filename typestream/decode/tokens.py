@@ -6,6 +6,7 @@ from typing import Any
 from typestream.decode._base import Decoded, get
 from typestream.decode._fields import arguments, fields, is_record, items, number, real, server_error
 from typestream.decode._state import Base, Calls
+from typestream.decode.chat import tool_call
 from typestream.events import Finish, Other, TextDelta, Usage
 
 __all__ = ("SHAPES", "Shape", "TokenDecoder")
@@ -109,7 +110,7 @@ class TokenDecoder(Base):
         elif text is not None:
             out.append(TextDelta(arguments(text), raw=raw) if shape.values else Other(shape.text, raw=raw))
         for call in items(_at(item, shape.calls)):
-            self._call(call, raw, out)
+            tool_call(call, 0, self._calls, None, raw, out)
         done = _at(item, shape.done) if shape.done else True
         self._end(item, done is not None and done is not False, raw, out)
         error = server_error(item) if not is_record(text) else None
@@ -118,12 +119,6 @@ class TokenDecoder(Base):
         else:
             self._others(item, raw, out)
         self.opening.open(get(item, "id"), _at(item, shape.model), out, raw)
-
-    def _call(self, call: Any, raw: Any, out: Decoded) -> None:
-        function = get(call, "function")
-        function = function if is_record(function) else call
-        args = get(function, "arguments")
-        self._calls.piece(get(call, "index"), get(call, "id"), get(function, "name"), args, 0, raw, out)
 
     def _end(self, item: Any, done: bool, raw: Any, out: Decoded) -> None:
         """The counts and the reason; a format without a mark of its end has them in any item."""
