@@ -169,18 +169,19 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
     def _is_direct(self) -> bool:
         """Whether the next item may be read the short way: nobody else has anything to do, and waiting for it needs no
         scope to be cancelled by."""
-        return (
-            self._core.direct
-            and not self._busy
-            and not self._commands
-            and self._pump is None
-            and (self._source.memory or getattr(self._source, "wake", None) is not None)
-        )
+        if self._busy or self._commands or not self._core.direct:
+            return False
+        pump = self._pump
+        if pump is not None:
+            return not (pump.ahead or pump.buffer)
+        return self._source.memory or getattr(self._source, "wake", None) is not None
 
     async def _at_once(self, take: Callable[[Any, float], Any]) -> Any:
         """The next text or event the short way; None where there is more to be done."""
         self._busy, self._scope = True, None
         try:
+            if self._pump is not None:
+                return await self._handed(self._pump, take)
             try:
                 item = await self._source.read()
             except (StopAsyncIteration, Exception) as exc:
@@ -195,6 +196,15 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
             raise
         finally:
             self._rest()
+
+    async def _handed(self, pump: Pump, take: Callable[[Any, float], Any]) -> Any:
+        """The same of what a task reads; all but an item is left to `_advance`."""
+        pump.ask()
+        await self._waker.wait(inf, lambda: pump.buffer or self._commands)
+        if self._commands or not pump.buffer or pump.buffer[0].kind != "item":
+            return None
+        read = pump.buffer.popleft()
+        return take(read.value, read.at)
 
     def _got(self, kind: str, value: Any) -> None:
         now = self._now()

@@ -144,17 +144,18 @@ class Pump:
 
     def take(self) -> list[Read]:
         """What was read by now; asks for more where there is nothing."""
-        self._tell()
         taken = list(self.buffer)
         self.buffer.clear()
-        self._wanted = not taken
-        self._task.wake()
+        self.ask(not taken)
         return taken
 
-    def _tell(self) -> None:
+    def ask(self, wanted: bool = True) -> None:
+        """Have it read on, if it is `wanted` or `ahead`."""
         source: Any = self._source
         if hasattr(source, "reader"):  # it asks for whom it is read
             source.reader = task()
+        self._wanted = wanted
+        self._task.wake()
 
     async def _run(self) -> None:
         try:
