@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import anyio
 import anyio.lowlevel
 
-from typestream._readahead import Read
+from typestream._readahead import Read, lasting
 from typestream._readers import in_trio
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ async def complete(call: Callable[[], Awaitable[None]]) -> None:
 async def read(source: Items, now: Callable[[], float]) -> Read:
     """What comes next of a source, its end and its error included."""
     try:
-        return Read("item", await source.read(), now())
+        return Read("item", lasting(await source.read()), now())
     except StopAsyncIteration:
         return Read("end", None, now())
     except Exception as exc:  # it is raised where the stream is read

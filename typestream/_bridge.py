@@ -1,5 +1,6 @@
 """From one twin to the other: a blocking source read by a thread, an async one by a loop in a thread."""
 
+from collections import deque
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +64,7 @@ class InMemory:
 
 
 class Threaded(InMemory):
-    """A blocking source to be awaited: a thread reads it, one item when one is asked for.
+    """A blocking source to be awaited: a thread reads it, some items ahead once it was asked, as `LoopPump` does.
 
     Args:
         source: what to read.
@@ -76,8 +77,8 @@ class Threaded(InMemory):
         super().__init__(source)
         self._waker = _aio.Waker()
         self._pump = Pump(source, CLOCK[-1].monitor(), CLOCK[-1]) if pump is None else pump
-        self._pump.ahead = False
-        self._owns = True
+        self._taken: deque[Read] = deque()
+        self._owns, self._left = True, False
 
     def let_go(self) -> Pump:
         """What reads the source, for whoever goes on with it."""
@@ -89,21 +90,34 @@ class Threaded(InMemory):
         if self._pump.notify is None:
             self._waker.bind()
             self._pump.notify = self._waker.wake
-        while not (taken := self._take()):
-            await self._waker.wait(inf, lambda: self._pump.filled or self._pump.finished)
-        kind, value, _ = taken[0]
+        while not self._taken:
+            self._take()
+            if self._taken:
+                await _aio.checkpoint()  # others must have their turn, too
+            else:
+                await self._waker.wait(inf, self._is_ready)
+        kind, value, _ = self._taken.popleft()
         if kind == "item":
             return value
         if kind == "end":
             raise StopAsyncIteration
         raise failure(value, wire=False) if isinstance(value, StopAsyncIteration) else value
 
-    def _take(self) -> list[Read]:
+    def _take(self) -> None:
         pump = self._pump
         with pump.monitor.lock:
-            if pump.finished and not pump.filled:
+            if self._left or (pump.finished and not pump.filled):
                 raise StreamClosed("The source was closed.")
-            return pump.take(1)
+            pump.ahead = True
+            self._taken.extend(pump.take())
+
+    def _is_ready(self) -> bool:
+        return self._left or self._pump.filled or self._pump.finished
+
+    def wake(self) -> None:
+        """End a read that waits, from any thread."""
+        self._left = True
+        self._waker.wake()
 
     def __aiter__(self) -> "Threaded":
         return self

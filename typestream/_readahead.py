@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 from typestream._clock import Clock, Monitor
 from typestream._readers import task
 
-__all__ = ("LIMIT", "Pump", "Read", "thread_context")
+__all__ = ("LIMIT", "Pump", "Read", "lasting", "thread_context")
 
 LIMIT = 64
 """How many items are read ahead at most; what is decoded waits in the stream's own, larger, buffer."""
@@ -29,6 +29,11 @@ def thread_context() -> contextvars.Context:
     if sniffio is not None:
         context.run(sniffio.current_async_library_cvar.set, None)
     return context
+
+
+def lasting(item: Any) -> Any:
+    """The same; a copy of a buffer, which its owner may use again for what comes next."""
+    return bytes(item) if isinstance(item, (bytearray, memoryview)) else item
 
 
 class Read(NamedTuple):
@@ -106,7 +111,7 @@ class Pump:
 
     def _read(self) -> Read:
         try:
-            return Read("item", self._source.read(), self._clock.now())
+            return Read("item", lasting(self._source.read()), self._clock.now())
         except StopIteration:
             return Read("end", None, self._clock.now())
         except BaseException as exc:  # it is raised where the stream is read

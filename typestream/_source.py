@@ -271,6 +271,7 @@ class AsyncSource(_Source):
         from typestream._bridge import Threaded
 
         self._blocking = Threaded(SyncSource(given, limits=self._limits))
+        self.wake = self._blocking.wake
         self._closers.append(self._blocking.aclose)
         return self._blocking
 

@@ -11,7 +11,8 @@ import pytest
 
 import typestream
 from tests.local.conftest import until
-from typestream import Usage
+from typestream import Usage, pacing
+from typestream._readahead import LIMIT
 
 
 def test_strings_bytes_and_nothing(read):
@@ -184,8 +185,7 @@ def test_a_generator_that_says_nothing_for_ever_can_be_left():
     assert until(lambda: not [each for each in threading.enumerate() if each.name == "typestream"])
 
 
-def test_nothing_is_lost_between_pulls(read):
-    """Each item is asked for when the one before it was taken."""
+def test_what_is_read_here_is_asked_for_when_the_one_before_it_was_taken():
     asked: list[int] = []
 
     def source() -> Iterator[str]:
@@ -193,19 +193,49 @@ def test_nothing_is_lost_between_pulls(read):
             asked.append(place)
             yield chr(97 + place)
 
-    stream = typestream.stream(source())
-    if read.runtime == "sync":
-        assert [(text, len(asked)) for text in stream] == [(chr(97 + place), place + 1) for place in range(20)]
-    else:
+    assert [(text, len(asked)) for text in typestream.stream(source())] == [(chr(97 + at), at + 1) for at in range(20)]
 
-        async def main() -> None:
-            place = 0
-            async for text in stream.as_async():
-                assert (text, len(asked)) == (chr(97 + place), place + 1)
-                place += 1
 
-        anyio.run(main, backend=read.runtime)
-    assert len(asked) == 20
+@pytest.mark.parametrize("loop", ["asyncio", "trio"])
+def test_what_a_thread_reads_is_asked_for_so_far_ahead_and_no_further(loop):
+    asked: list[int] = []
+    taken = 0
+
+    def source() -> Iterator[str]:
+        for place in range(1000):
+            asked.append(place - taken)
+            yield f"{place} "
+
+    async def main() -> str:
+        nonlocal taken
+        pieces: list[str] = []
+        async for text in typestream.stream(source()).as_async():
+            if not pieces:
+                assert until(lambda: len(asked) > LIMIT)
+            pieces.append(text)
+            taken += 1
+        return "".join(pieces)
+
+    assert anyio.run(main, backend=loop) == "".join(f"{place} " for place in range(1000))
+    assert max(asked) <= 2 * LIMIT  # as many as were taken at once, and as many as wait
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "trio"])
+def test_a_buffer_that_is_used_again_is_read_in_time(loop):
+    def source() -> Iterator[memoryview]:
+        buffer = bytearray(2)
+        for place in range(500):
+            buffer[:] = b"%02d" % (place % 100)
+            yield memoryview(buffer)
+
+    said = "".join(f"{place % 100:02}" for place in range(500))
+    for pace in (pacing.Instant(), pacing.Smooth(max_lag=1e-3, tail=1e-3)):
+        assert typestream.stream(source()).paced(pace).collect().text == said
+
+        async def main(pace: pacing.Pacing = pace) -> str:
+            return (await typestream.stream(source()).as_async().paced(pace).collect()).text
+
+        assert anyio.run(main, backend=loop) == said
 
 
 VARIABLE: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
