@@ -1,12 +1,12 @@
 """The async driver, for asyncio and trio: asks the core what to do, and does it: delivers, waits, reads.
 
-Rules: no cancel scope is open while an event is delivered; a source that is somebody else's code is opened, read and
-closed by one task, which has nothing open around it; a wait that is cancelled loses nothing, a read that is cancelled
-ends the stream, since its source cannot be read on.
+Rules: no cancel scope is open while an event is delivered, nor around a source: one that waits, and that cannot be woken
+but by cancelling, is opened, read and closed by a task of its own; a wait that is cancelled loses nothing, a read that is
+cancelled ends the stream, since its source cannot be read on.
 """
 
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from math import inf
 from types import TracebackType
@@ -48,7 +48,6 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
         self._before = before  # the clock of the stream that this one goes on with
         self._pump: Pump | None = None
         self._waker = _aio.Waker()
-        self._scope: _aio.Scope | None = None
         self._idle: _aio.Event | None = None
         self._floor = -inf
         self._busy = False
@@ -167,35 +166,34 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
                 waker.run = None
 
     def _is_direct(self) -> bool:
-        """Whether the next item may be read the short way: nobody else has anything to do, and waiting for it needs no
-        scope to be cancelled by."""
+        """Whether the next item may be read the short way: nobody else has anything to do, and no time ends it."""
         if self._busy or self._commands or not self._core.direct:
             return False
         pump = self._pump
-        if pump is not None:
-            return not (pump.ahead or pump.buffer)
-        return self._source.memory or getattr(self._source, "wake", None) is not None
+        return self._is_near(inf) if pump is None else not (pump.ahead or pump.buffer)
 
     async def _at_once(self, take: Callable[[Any, float], Any]) -> Any:
         """The next text or event the short way; None where there is more to be done."""
-        self._busy, self._scope = True, None
+        self._busy = True
         try:
-            if self._pump is not None:
-                return await self._handed(self._pump, take)
-            try:
-                item = await self._source.read()
-            except (StopAsyncIteration, Exception) as exc:
-                self._got("end" if isinstance(exc, StopAsyncIteration) else "error", exc)
-                return None
-            if not self._commands:
-                return take(item, self._now())
-            self._got("item", item)
-            return None
+            return await (self._read(take) if self._pump is None else self._handed(self._pump, take))
         except BaseException:
             await self._abandon()
             raise
         finally:
             self._rest()
+
+    async def _read(self, take: Callable[[Any, float], Any]) -> Any:
+        """Read an item in this very task, which nothing but the source's own `wake` ends; gives what is made of it."""
+        try:
+            item = await self._source.read()
+        except (StopAsyncIteration, Exception) as exc:
+            self._got("end" if isinstance(exc, StopAsyncIteration) else "error", exc)
+            return None
+        if not self._commands:
+            return take(item, self._now())
+        self._got("item", item)
+        return None
 
     async def _handed(self, pump: Pump, take: Callable[[Any, float], Any]) -> Any:
         """The same of what a task reads; all but an item is left to `_advance`."""
@@ -232,38 +230,28 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
 
     # -- waiting
 
-    def _wait(self, until: float, readable: bool) -> Awaitable[bool]:
+    async def _wait(self, until: float, readable: bool) -> bool:
         if not readable:
-            return self._waker.wait(until, self._commands.__len__)
-        if self._core.read_ahead or self._pump is not None or getattr(self._source, "apart", False):
-            return self._take(until)
-        return self._pull(until)
-
-    async def _pull(self, until: float) -> bool:
-        read: Read | None = None
+            return await self._waker.wait(until, self._commands.__len__)
+        if self._pump is not None or self._core.read_ahead or not self._is_near(until):
+            return await self._take(until)
         try:
-            with self._waker.deadline(until) as scope:
-                self._scope = scope
-                read = await _aio.read(self._source, self._now)
+            await self._read(partial(self._absorb, "item"))
         except BaseException:
             await self._abandon()
             raise
-        finally:
-            self._scope = None
-        if read is not None and (read.kind == "item" or not scope.cancel_called):
-            self._obey(self._now())
-            self._absorb(*read)
-        elif not self._core.ended:  # what a source says to being cancelled is not its end
-            self._floor = now = scope.deadline + self._waker.offset  # loops round their timers: this time has come
-            if self._core.patience(now) <= now:
-                self._core.give_up(now)
         return False
+
+    def _is_near(self, until: float) -> bool:
+        """Whether what may be waited for until then can be read in this very task."""
+        source = self._source
+        return source.memory or (until == inf and getattr(source, "wake", None) is not None)
 
     async def _take(self, until: float) -> bool:
         if self._pump is None:
             self._pump = Pump(self._source, self._waker.now, self._waker.wake_here)
         pump = self._pump
-        pump.ahead = self._core.read_ahead
+        pump.ahead = self._core.read_ahead or self._source.wire  # what comes by wire is on its way anyway
         late = False
         if not (taken := pump.take()):
             try:
@@ -274,6 +262,9 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
                 raise
             taken = pump.take()
         self._absorb_all(taken)
+        needed = self._core.read_ahead or not self._is_near(until)
+        if not needed and taken and taken[-1].kind == "item" and pump.leave():
+            self._pump = None  # all it had to do was to open the source
         return late
 
     def _absorb_all(self, taken: list[Read]) -> None:
@@ -284,20 +275,9 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
 
     def _wake(self) -> None:
         self._waker.wake()
-        if self._scope is not None:
-            self._waker.soon(self._reconsider_read)
-
-    def _reconsider_read(self) -> None:
-        """Carry out commands while a read is under way, that may be over by that, or be waited for longer."""
-        if self._scope is not None and not self._scope.cancel_called:
-            now = self._now()
-            self._obey(now)
-            self._scope.deadline = self._core.patience(now) - self._waker.offset
-            if self._core.ended:
-                self._scope.cancel()
 
     def _interrupt(self) -> None:
-        if self._busy and self._scope is None:
+        if self._busy:
             self._waker.soon(self._wake_read)
 
     def _wake_read(self) -> None:

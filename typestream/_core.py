@@ -362,17 +362,11 @@ class Core:
             return NEED_INPUT
         if now < until:
             return Wait(until, True)
-        self.give_up(now)
+        self._give_up(now)
         return self.poll(now)
 
-    def patience(self, now: float) -> float:
-        """While the source is waited for: until when."""
-        return inf if self._paused_at is not None or not self._stall.armed else self._stall.waiting(now)
-
-    def give_up(self, now: float) -> None:
-        """The source was waited for as long as `poll` or `patience` said; it is not read any more."""
-        if self._source_ended:
-            return
+    def _give_up(self, now: float) -> None:
+        """The source was waited for as long as `poll` said; it is not read any more."""
         if self._stall.grace is not None:
             self.end(now)  # whole already: what was still open is nobody's concern
         else:

@@ -138,7 +138,7 @@ class Pump:
         self._now = now
         self._notify = notify
         self._limit = limit
-        self._wanted = self._reading = self._closing = False
+        self._wanted = self._reading = self._closing = self._left = False
         self._done = anyio.Event()
         self._task = (_AsyncioTask if in_trio() is None else _TrioTask)(self._run, self._fail)
 
@@ -163,7 +163,8 @@ class Pump:
                 pass
         finally:
             try:
-                await self._task.close(self._source.aclose)
+                if not self._left:
+                    await self._task.close(self._source.aclose)
             finally:
                 self._done.set()
 
@@ -201,6 +202,14 @@ class Pump:
             self._task.cancel()
         else:
             self._task.wake()
+
+    def leave(self) -> bool:
+        """Stop reading without closing the source, for who is to read on, if nothing is just being read or was not
+        taken; tells whether that is so."""
+        if not (self._reading or self.buffer):
+            self._closing = self._left = True
+            self._task.wake()
+        return self._left
 
     async def aclose(self) -> None:
         """Stop reading and wait for the task."""

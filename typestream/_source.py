@@ -82,8 +82,8 @@ class Readable(Protocol):
 
 class AsyncReadable(Protocol):
     """What the async driver reads; the same, to be awaited. Where it has a callable `wake`, that ends a `read` that
-    waits; elsewhere only cancelling it does. Where it has a true `apart`, it is opened, read and closed by one task of
-    its own: what is somebody else's code may hold a cancel scope open from one item to the next."""
+    waits, and any task may read it. Elsewhere it is opened, read and closed by one task of its own, which is cancelled:
+    what is somebody else's code may hold a cancel scope open from one item to the next."""
 
     name: str
     memory: bool
@@ -230,10 +230,11 @@ class AsyncSource(_Source):
 
     def __init__(self, given: Any, **options: Any) -> None:
         super().__init__(given, **options)
-        self.wake: Callable[[], None] | None = None
+        response = not self._objects and is_response(given)
+        self.wake: Callable[[], None] | None = _nothing_yet if response else None
         self._iterator: AsyncIterator[Any] | None = None
         self._blocking: Threaded | None = None  # an awaitable may give something that blocks
-        self.apart = not self.memory and _is_foreign(given, self._objects)
+        self._foreign = not response and (hasattr(given, "__aiter__") or hasattr(given, "__aenter__"))
 
     async def read(self) -> Any:
         """The next item; raises StopAsyncIteration at the end."""
@@ -253,7 +254,7 @@ class AsyncSource(_Source):
         if body is not None:
             self.decoder, self.wire = body.decoder, True
             chunks = aiter(body.chunks)
-            self.wake = body.shutdown
+            self._may_wake(body.shutdown)
             self._closers += [lambda: _exhaust(chunks), _closer(given)]
             return chunks
         if isinstance(given, StreamBase):
@@ -271,9 +272,13 @@ class AsyncSource(_Source):
         from typestream._bridge import Threaded
 
         self._blocking = Threaded(SyncSource(given, limits=self._limits))
-        self.wake = self._blocking.wake
+        self._may_wake(self._blocking.wake)
         self._closers.append(self._blocking.aclose)
         return self._blocking
+
+    def _may_wake(self, wake: Callable[[], None] | None) -> None:
+        """From now on any task may read, unless what was given holds something open around that."""
+        self.wake = None if self._foreign else wake
 
     async def aclose(self) -> None:
         """Release everything that was opened, and what was given."""
@@ -306,11 +311,8 @@ class AsyncSource(_Source):
             raise cancelled
 
 
-def _is_foreign(given: Any, objects: bool) -> bool:
-    if hasattr(given, "__await__") and not hasattr(given, "__aiter__"):
-        return False
-    asynchronous = hasattr(given, "__aiter__") or hasattr(given, "__aenter__")
-    return asynchronous and (objects or not is_response(given))
+def _nothing_yet() -> None:
+    """Wakes a source that was not opened."""
 
 
 async def _exhaust(chunks: AsyncIterator[Any]) -> None:

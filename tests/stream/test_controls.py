@@ -1,9 +1,14 @@
 """skip, pause, resume, stop, close and paced() again, whenever and from wherever they are called."""
 
 import threading
+from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
+from typing import Any, ClassVar
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 import typestream
 from tests.stream.runtimes import each_runtime, play
@@ -336,3 +341,66 @@ def test_what_a_policy_raises_is_a_source_error_with_what_was_shown(runtime):
         return type(error), type(error.__cause__), error.result.text, error.result.completion, source.closed
 
     assert play(runtime, scenario) == (typestream.SourceError, ValueError, "a", "incomplete", True)
+
+
+class Connection:
+    """A response over a script, and its socket."""
+
+    headers: ClassVar = {"content-type": "text/event-stream"}
+    status_code = 200
+
+    def __init__(self, kit: Any, items: Any) -> None:
+        self.extensions = {"network_stream": self}
+        setattr(self, "aiter_bytes" if kit.asynchronous else "iter_bytes", lambda: kit.script(items))
+
+    def get_extra_info(self, name: str) -> Any:
+        return self
+
+    def setsockopt(self, *option: Any) -> None: ...
+
+    def shutdown(self, how: int) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+CHANGES: dict[str, Callable[[Any], Any]] = {
+    "Smooth": lambda stream: stream.paced(pacing.Smooth()),
+    "Steady": lambda stream: stream.paced(pacing.Steady(1000)),
+    "Instant": lambda stream: stream.paced(pacing.Instant()),
+    "skip": lambda stream: stream.skip(),
+    "clocks": lambda stream: stream.timeout(between=50),
+    "pause": lambda stream: stream.pause(),
+    "resume": lambda stream: stream.resume(),
+}
+
+
+@each_runtime
+@example(["Smooth"], [(3, "Steady")], True)
+@given(
+    st.lists(st.sampled_from([*CHANGES][:-2]), max_size=1),
+    st.lists(st.tuples(st.integers(0, 25), st.sampled_from([*CHANGES])), max_size=5),
+    st.booleans(),
+)
+@settings(deadline=None, max_examples=60)
+def test_whoever_reads_a_connection_and_changes_its_pace_at_any_time_nothing_is_lost(runtime, first, later, awaited):
+    words = [f"{place} " for place in range(20)]
+    lines = [b'data: {"choices":[{"index":0,"delta":{"content":"%s"}}]}\n\n' % word.encode() for word in words]
+    lines.append(b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n')
+
+    async def scenario(kit: Any) -> str:
+        connection: Any = Connection(kit, [(place / 10, line) for place, line in enumerate(lines)])
+
+        async def call() -> Any:
+            return connection
+
+        stream = typestream.stream(call() if awaited and kit.asynchronous else connection)
+        for change in first:
+            CHANGES[change](stream)
+        for at, change in later:
+            kit.at(at / 10 + 0.05, partial(CHANGES[change], stream))
+        kit.at(3.0, stream.resume)
+        return "".join([text for _, text in await kit.read(stream)])
+
+    assert play(runtime, scenario) == "".join(words)
