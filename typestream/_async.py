@@ -1,7 +1,7 @@
 """The async driver, for asyncio and trio: asks the core what to do, and does it: delivers, waits, reads.
 
 Rules: no cancel scope is open while an event is delivered, nor around a source: one that waits, and that can only be
-woken by cancelling, is opened, read and closed by a task of its own; a wait that is cancelled loses nothing, a read that
+woken by cancelling, is opened, read and closed by its own task; a wait that is cancelled loses nothing; a read that
 is cancelled ends the stream, since its source cannot be read on.
 """
 
