@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import typestream
 from typestream import pacing
+from typestream.render import Plain
 
 CHUNKS = [
     {"choices": [{"index": 0, "delta": {"content": "Hel"}}]},
@@ -236,16 +237,20 @@ def test_bad_values_get_one_clear_sentence(wrong, said):
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("wrong", "said"),
     [
-        lambda: typestream.replay("a").paced(40),
-        lambda: typestream.replay("a").paced(pacing.Steady),
-        lambda: typestream.replay("a").through(3),
-        lambda: typestream.generate("no step"),
+        (lambda: typestream.replay("a").paced(40), "such as pacing.Steady\\(40\\), not int"),
+        (lambda: typestream.replay("a").paced(pacing.Steady), "not Steady"),
+        (lambda: typestream.replay("a").through(3), "int"),
+        (lambda: typestream.generate("no step"), "not str"),
+        (lambda: typestream.replay("a").recorded(5), "a path or an open text file, not int"),
+        (lambda: typestream.replay("a").render(Plain(), to="answer.txt"), "has write\\(str\\), not str"),
+        (lambda: typestream.replay("a").render(Plain), "not the class Plain"),
+        (lambda: typestream.replay("a").render("plain"), "a renderer, which has feed and finish, not str"),
     ],
 )
-def test_bad_types_get_one_clear_sentence(wrong):
-    with pytest.raises(TypeError) as caught:
+def test_bad_types_get_one_clear_sentence(wrong, said):
+    with pytest.raises(TypeError, match=said) as caught:
         wrong()
     assert "\n" not in str(caught.value)
 

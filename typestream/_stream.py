@@ -103,6 +103,7 @@ class StreamBase:
 
         Raises:
             OSError: the path cannot be opened.
+            TypeError: `target` is something else.
         """
         from typestream.sources.http import origin
         from typestream.sources.recording import Recorder

@@ -53,9 +53,17 @@ class Rendering:
         renderer: makes text of events.
         file: what it is written to; standard output where None.
         result: the stream's result, final when the block is left.
+
+    Raises:
+        TypeError: either is something else.
     """
 
     def __init__(self, renderer: Renderer, file: Sink | None, result: Result) -> None:
+        if isinstance(renderer, type) or not hasattr(renderer, "feed") or not hasattr(renderer, "finish"):
+            what = f"the class {renderer.__name__}" if isinstance(renderer, type) else type(renderer).__name__
+            raise TypeError(f"render() takes a renderer, which has feed and finish, not {what}.")
+        if file is not None and not hasattr(file, "write"):
+            raise TypeError(f"render(to) takes a text file, or what else has write(str), not {type(file).__name__}.")
         self._renderer = renderer
         self._file: Sink = sys.stdout if file is None else file
         self._result = result

@@ -27,12 +27,17 @@ class Recorder:
     Args:
         target: a path, opened for writing now, or an open text file, which stays open.
         origin: what is to be kept of the response; asked when something has arrived.
+
+    Raises:
+        TypeError: `target` is something else.
     """
 
     def __init__(self, target: "str | os.PathLike[str] | IO[str]", origin: Callable[[], dict[str, str]] = dict) -> None:
         own = isinstance(target, (str, os.PathLike))
         if isinstance(target, (str, os.PathLike)):
             target = open(target, "w", encoding="ascii")  # noqa: SIM115  closed when the stream ends
+        elif not hasattr(target, "write"):
+            raise TypeError(f"recorded() takes a path or an open text file, not {type(target).__name__}.")
         self._file: IO[str] = target
         self._own = own
         self._start: float | None = None
