@@ -8,7 +8,7 @@ from typestream import _aio
 from typestream._async import AsyncTokenStream
 from typestream._clock import CLOCK, Clock, Monitor
 from typestream._failures import failure
-from typestream._readahead import LIMIT, Pump, Read
+from typestream._readahead import Pump, Read
 from typestream._source import AsyncReadable, Readable
 from typestream.errors import StreamBusy, StreamClosed
 
@@ -64,7 +64,7 @@ class InMemory:
 
 
 class Threaded(InMemory):
-    """A blocking source to be awaited: a thread reads it, some items ahead once it was asked, as `LoopPump` does.
+    """A blocking source to be awaited: a thread reads it.
 
     Args:
         source: what to read.
@@ -108,7 +108,6 @@ class Threaded(InMemory):
         with pump.monitor.lock:
             if self._left or (pump.finished and not pump.filled):
                 raise StreamClosed("The source was closed.")
-            pump.ahead = True
             self._taken.extend(pump.take())
 
     def _is_ready(self) -> bool:
@@ -138,8 +137,7 @@ class Threaded(InMemory):
 
 
 class LoopPump(Pump):
-    """Reads an async source in a thread of its own, in an event loop of its own, some items ahead once it was asked:
-    to hand over each for itself would take longer than most sources do."""
+    """Reads an async source in a thread of its own, in an event loop of its own."""
 
     def __init__(self, source: AsyncReadable, monitor: Monitor, clock: Clock) -> None:
         super().__init__(source, monitor, clock)
@@ -150,14 +148,11 @@ class LoopPump(Pump):
         super()._ask()
         self._waker.wake()
 
-    def _due(self) -> bool:
-        return self._closing or self._wanted or len(self._buffer) < LIMIT
-
     def _run(self) -> None:
         try:
             _aio.run(self._main)
         except BaseException as exc:  # there is no loop, or closing failed
-            self._keep(Read("error", exc, self._clock.now()))
+            self._fail(exc)
         finally:
             self._finish()
 
@@ -168,11 +163,16 @@ class LoopPump(Pump):
                 more = True
                 while more:
                     await self._waker.wait(inf, self._due)
-                    more = not self._closing and self._keep(await _aio.read(self._source, self._clock.now))
+                    asked = self._clock.now()
+                    more = not self._closing and self._keep(asked, await _aio.read(self._source, self._clock.now))
         except BaseException as exc:  # it is raised where the stream is read
-            self._keep(Read("error", exc, self._clock.now()))
+            self._fail(exc)
         finally:
             await self._source.aclose()
+
+    def _fail(self, exc: BaseException) -> None:
+        now = self._clock.now()
+        self._keep(now, Read("error", exc, now))
 
     def _interrupt(self) -> None:
         self._waker.wake()

@@ -20,6 +20,10 @@ __all__ = ("LIMIT", "Pump", "Read", "lasting", "thread_context")
 LIMIT = 64
 """How many items are read ahead at most; what is decoded waits in the stream's own, larger, buffer."""
 
+QUICK = 1e-3
+"""Seconds; after an item that came sooner the next is read unasked: to ask for each would take longer than reading
+them does. What takes long may be dear, and is read when it is wanted."""
+
 
 def thread_context() -> contextvars.Context:
     """The context variables as they are here, for a thread: but for the one by which anyio and others know which event
@@ -53,7 +57,7 @@ class Pump:
         clock: tells when.
 
     Attributes:
-        ahead: whether to read on without being asked.
+        ahead: whether to read on without being asked, however long that takes.
         notify: called, besides, in the thread, whenever the monitor is notified.
         finished: whether the source was closed.
         monitor: guards the buffer.
@@ -67,7 +71,7 @@ class Pump:
         self.monitor = monitor
         self._clock = clock
         self._buffer: deque[Read] = deque()
-        self._wanted = self._closing = False
+        self._wanted = self._closing = self._quick = False
         self._thread: threading.Thread | None = None
 
     @property
@@ -75,13 +79,14 @@ class Pump:
         """Whether something was read that was not taken."""
         return bool(self._buffer)
 
-    def take(self, most: int = LIMIT) -> list[Read]:
+    def take(self) -> list[Read]:
         """What was read by now; asks for more where there is nothing. The monitor must be held."""
         if self._for is not None:
             self._for.reader = task()
-        taken = [self._buffer.popleft() for _ in range(min(most, len(self._buffer)))]
+        taken = list(self._buffer)
+        self._buffer.clear()
         self._wanted = not taken
-        if self._wanted or self.ahead:
+        if self._wanted or self.ahead or self._quick:
             self._ask()
         return taken
 
@@ -95,7 +100,7 @@ class Pump:
 
     def _run(self) -> None:
         try:
-            while self._allowed() and self._keep(self._read()):
+            while self._allowed() and self._keep(self._clock.now(), self._read()):
                 pass
         finally:
             self._source.close()
@@ -107,7 +112,7 @@ class Pump:
             return not self._closing
 
     def _due(self) -> bool:
-        return self._closing or self._wanted or (self.ahead and len(self._buffer) < LIMIT)
+        return self._closing or self._wanted or ((self.ahead or self._quick) and len(self._buffer) < LIMIT)
 
     def _read(self) -> Read:
         try:
@@ -117,9 +122,10 @@ class Pump:
         except BaseException as exc:  # it is raised where the stream is read
             return Read("error", exc, self._clock.now())
 
-    def _keep(self, read: Read) -> bool:
+    def _keep(self, asked: float, read: Read) -> bool:
         """Hand over what was read; whether there may be more."""
         with self.monitor.lock:
+            self._quick = read.at - asked < QUICK and self._for is None  # a branch of a tee holds others up by reading
             self._buffer.append(read)
             self._wanted = False
             self.monitor.notify()

@@ -13,6 +13,7 @@ import typestream
 from tests.local.conftest import until
 from typestream import Usage, pacing
 from typestream._readahead import LIMIT
+from typestream.testing import VirtualClock
 
 
 def test_strings_bytes_and_nothing(read):
@@ -196,8 +197,24 @@ def test_what_is_read_here_is_asked_for_when_the_one_before_it_was_taken():
     assert [(text, len(asked)) for text in typestream.stream(source())] == [(chr(97 + at), at + 1) for at in range(20)]
 
 
+def test_what_takes_long_is_asked_for_when_it_is_wanted():
+    """It may be a request for each item."""
+    asked: list[float] = []
+    with VirtualClock() as clock:
+
+        def source() -> Iterator[str]:
+            for _ in range(5):
+                asked.append(clock.now())
+                clock.sleep_until(clock.now() + 0.2)
+                yield "a"
+
+        for _ in typestream.stream(source()).timeout(between=50):  # for the clocks' sake a thread reads it
+            clock.sleep_until(clock.now() + 1.0)
+    assert asked == pytest.approx([0.0, 1.2, 2.4, 3.6, 4.8])
+
+
 @pytest.mark.parametrize("loop", ["asyncio", "trio"])
-def test_what_a_thread_reads_is_asked_for_so_far_ahead_and_no_further(loop):
+def test_what_a_thread_reads_at_once_is_asked_for_so_far_ahead_and_no_further(loop):
     asked: list[int] = []
     taken = 0
 
