@@ -144,3 +144,9 @@ def test_timing_keeps_arrival_and_display_apart():
     assert timing.shown_duration >= 4.0
     assert timing.lag_max >= 2.0
     assert timing.deltas == 2
+
+
+def test_a_message_without_calls_can_be_sent_back():
+    """Some servers refuse `"tool_calls": null`."""
+    made = typestream.replay("Hello").collect().to_openai()
+    assert "tool_calls" not in made.choices[0].message.model_dump(exclude_unset=True)

@@ -108,18 +108,9 @@ def __getattr__(name: str) -> "Any":
         return import_module(f"typestream.{name}")
     if name not in __all__:
         raise AttributeError(f"module 'typestream' has no attribute {name!r}")
-    found = globals()[name] = _find(name)
+    home = _HOMES.get(name) or ("events" if name in import_module("typestream.events").__all__ else "errors")
+    found = globals()[name] = getattr(import_module(f"typestream.{home}"), name)
     return found
-
-
-def _find(name: str) -> "Any":
-    from importlib import import_module
-
-    for home in (_HOMES[name],) if name in _HOMES else ("events", "errors"):
-        module = import_module(f"typestream.{home}")
-        if name in module.__all__:
-            return getattr(module, name)
-    raise AttributeError(name)
 
 
 def __dir__() -> "list[str]":

@@ -204,11 +204,6 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
         read = pump.buffer.popleft()
         return take(read.value, read.at)
 
-    def _got(self, kind: str, value: Any) -> None:
-        now = self._now()
-        self._obey(now)
-        self._absorb(kind, value, now)
-
     async def _interrupted(self) -> None:
         """A signal's handler raised something, anywhere: what was just read may be lost."""
         self._rest()
@@ -357,10 +352,6 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
         if not self._source.memory:
             text = f"{self!r} was neither read to its end nor closed."
             warnings.warn(text, ResourceWarning, stacklevel=2, source=self)
-
-    def __repr__(self) -> str:
-        state = "ended" if self._core.ended else "open"
-        return f"<{type(self).__name__} of {self._source.name}, {state}>"
 
 
 class _Events(AsyncIterator[Event]):

@@ -11,9 +11,9 @@ from typing import Any, TypeAlias
 from typestream._calls import Watch
 from typestream._clock import CLOCK
 from typestream._core import Core
+from typestream._decoding import Relay
 from typestream._stall import Timeout, progress
 from typestream._sync import TokenStream
-from typestream._tee import Relay
 from typestream.errors import (
     StallTimeout,
     StreamConnectionError,

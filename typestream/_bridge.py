@@ -235,4 +235,5 @@ def _busy(stream: Any) -> StreamBusy:
 def _hand_over(old: Any, new: Any) -> None:
     """The old stream gives everything to the new one."""
     new._commands.extend(old._commands)
+    new._paused = old._paused
     old._retire(_HANDED_OVER)

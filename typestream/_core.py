@@ -11,11 +11,11 @@ from contextlib import suppress
 from math import inf
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from typestream._decoding import Decoding, Require, undecodable
+from typestream._decoding import Decoding, Require
 from typestream._failures import failure
 from typestream._stall import Stall, Timeout, progress
 from typestream._tap import Tap, both, of_a_part
-from typestream.decode._base import Decoded, Decoder
+from typestream.decode._base import Decoded, Decoder, undecodable
 from typestream.decode._surrogates import mended
 from typestream.errors import (
     StallTimeout,

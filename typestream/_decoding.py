@@ -8,10 +8,11 @@ from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
 from typestream.decode import JoinSurrogates, choose
-from typestream.decode._base import Completion, Decoded, Decoder
-from typestream.errors import StreamError, StreamProtocolError, StreamServerError, StreamTruncated, UnsupportedSource
+from typestream.decode._base import Completion, Decoded, Decoder, undecodable
+from typestream.errors import StreamError, StreamServerError, StreamTruncated, UnsupportedSource
+from typestream.events import Event
 
-__all__ = ("Decoding", "Require", "undecodable")
+__all__ = ("Decoding", "Relay", "Require")
 
 Require: TypeAlias = Literal["terminal", "finish_reason"] | None
 
@@ -110,13 +111,22 @@ class Decoding:
         return StreamTruncated(f"The source ended before the answer did: {detail[0].lower()}{detail[1:]}")
 
 
-def undecodable(item: Any, exc: Exception) -> StreamError:
-    """The error of an item at which its decoder raised `exc`."""
-    if isinstance(exc, StreamError):
-        return exc
-    excerpt = item if isinstance(item, bytes) else repr(item)[:200].encode("utf-8", "replace")
-    error = StreamProtocolError(
-        f"An item of the source cannot be decoded ({type(exc).__name__}: {exc}).", excerpt=excerpt
-    )
-    error.__cause__ = exc
-    return error
+class Relay:
+    """The decoder of a stream of another stream's events; whether they are whole is known to that one."""
+
+    ended = False
+
+    def __init__(self, owner: Any) -> None:
+        self._owner = owner
+
+    @property
+    def completion(self) -> Completion:
+        stream = self._owner.stream
+        completion: Completion = stream.result.completion if stream._core.ended else "incomplete"
+        return completion
+
+    def decode(self, item: Event, raw: Any) -> Decoded:
+        return [item]
+
+    def end(self) -> Decoded:
+        return []

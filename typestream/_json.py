@@ -23,7 +23,7 @@ from typestream.events import (
     Usage,
 )
 
-__all__ = ("dumps", "event_from_dict", "event_to_dict", "jsonable")
+__all__ = ("dumps", "event_from_dict", "event_to_dict", "jsonable", "snake")
 
 _EVENTS: tuple[type[Any], ...] = (
     Start,
@@ -38,11 +38,12 @@ _EVENTS: tuple[type[Any], ...] = (
 )
 
 
-def _snake(name: str) -> str:
+def snake(name: str) -> str:
+    """The name of a class in snake case."""
     return re.sub(r"(?<=.)(?=[A-Z])", "_", name).lower()
 
 
-_TYPES: dict[str, type[Any]] = {_snake(cls.__name__): cls for cls in _EVENTS}
+_TYPES: dict[str, type[Any]] = {snake(cls.__name__): cls for cls in _EVENTS}
 # Per class: its type name, and each field with its default; MISSING marks the fields that must be there.
 _FIELDS: dict[type[Any], tuple[str, list[tuple[str, Any]]]] = {
     cls: (name, [(f.name, f.default) for f in fields(cls) if f.name != "raw"]) for name, cls in _TYPES.items()
@@ -86,7 +87,7 @@ def _checked(cls: type[Any], name: str, value: Any, default: Any) -> Any:
         return value
     wanted = int if name in _COUNTS else str
     if not isinstance(value, wanted) or isinstance(value, bool):
-        raise ValueError(f'"{name}" of a {_snake(cls.__name__)} must be {wanted.__name__}, not {_short(value)}.')
+        raise ValueError(f'"{name}" of a {snake(cls.__name__)} must be {wanted.__name__}, not {_short(value)}.')
     return value
 
 

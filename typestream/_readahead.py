@@ -128,14 +128,15 @@ class Pump:
             self._quick = read.at - asked < QUICK and self._for is None  # a branch of a tee holds others up by reading
             self._buffer.append(read)
             self._wanted = False
-            self.monitor.notify()
-        if self.notify is not None:
-            self.notify()
+        self._tell()
         return read.kind == "item"
 
     def _finish(self) -> None:
+        self.finished = True
+        self._tell()
+
+    def _tell(self) -> None:
         with self.monitor.lock:
-            self.finished = True
             self.monitor.notify()
         if self.notify is not None:
             self.notify()

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 from typestream._calls import Awaited, Watch
+from typestream._decoding import Relay
 from typestream._stream import StreamBase
 from typestream.decode import Decoder
 from typestream.errors import StreamClosed, StreamServerError, UnsupportedSource
@@ -146,8 +147,6 @@ class _Source:
         return None if self._call is None else self._call.refused
 
     def _relayed(self, stream: Any, twin: str) -> Any:
-        from typestream._tee import Relay
-
         self.stream, self.decoder = getattr(stream, twin, lambda: stream)(), Relay(self)
         self._closers.append(_closer(self.stream))
         return self.stream.events()

@@ -1,12 +1,11 @@
 """The clocks of a stream: how long it has waited for its source, and what counts as progress. Pure."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, isfinite
 from typing import ClassVar, Literal
 
 from typestream.errors import StallTimeout
-from typestream.events import Event, Other, ReasoningDelta, RefusalDelta, Start, TextDelta, ToolCallDelta
+from typestream.events import Event, ReasoningDelta, RefusalDelta, Start, TextDelta, ToolCallDelta
 
 __all__ = ("Stall", "Timeout", "progress")
 
@@ -153,23 +152,10 @@ class Stall:
         return StallTimeout(f"Waited {limit:g} s and {what}{alive}.", kind=kind, alive=self._alive)
 
 
-_EMPTY: Sequence[str] = (
-    "ping",
-    "keepalive",
-    "response.created",
-    "response.in_progress",
-    "response.queued",
-)
-
-
 def progress(event: Event) -> int | None:
     """How many characters an event brings; None where it is no progress at all."""
     if isinstance(event, (TextDelta, ReasoningDelta, RefusalDelta)):
         return len(event.text)
     if isinstance(event, ToolCallDelta):
         return len(event.arguments) + len(event.name or "") or None
-    if isinstance(event, Start):
-        return None
-    if isinstance(event, Other):
-        return None if event.kind in _EMPTY else 0
-    return 0
+    return None if isinstance(event, Start) else 0

@@ -36,7 +36,7 @@ class StreamBase:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._commands: deque[Command] = deque()
-        self._started = self._released = False
+        self._started = self._released = self._paused = False
 
     @property
     def result(self) -> Result:
@@ -118,10 +118,12 @@ class StreamBase:
 
     def pause(self) -> Self:
         """Deliver nothing until `resume`."""
+        self._paused = True
         return self._do(lambda core, now: core.pause(now))
 
     def resume(self) -> Self:
         """Go on where `pause` held."""
+        self._paused = False
         return self._do(lambda core, now: core.resume(now))
 
     def stop(self) -> Self:
@@ -158,6 +160,12 @@ class StreamBase:
         else:
             core.fail(value, at)
 
+    def _got(self, kind: str, value: Any) -> None:
+        """The same of what came just now, once what was commanded is done."""
+        now = self._now()
+        self._obey(now)
+        self._absorb(kind, value, now)
+
     def _reconsider(self) -> None:
         """The source was closed: if it has turned out that what did not come was the rest of an error, that is it."""
         refused = getattr(self._source, "refused", None)
@@ -174,6 +182,10 @@ class StreamBase:
         self._core.close(0.0, why)
         self._commands = deque()
         self._released = True
+
+    def __repr__(self) -> str:
+        state = "ended" if self._core.ended else "open"
+        return f"<{type(self).__name__} of {self._source.name}, {state}>"
 
     def _now(self) -> float:
         """The stream's time."""

@@ -188,15 +188,6 @@ class TokenStream(StreamBase, Iterator[str]):
         """Whether something was read ahead that may be taken in."""
         return self._pump is not None and self._pump.filled and self._core.has_room
 
-    def _got(self, kind: str, value: Any) -> None:
-        now = self._clock.now()
-        if self._commands:
-            self._obey(now)
-        if kind == "item" and self._source.decoder is None:
-            self._core.feed(value, now)
-        else:
-            self._absorb(kind, value, now)
-
     def _take(self, until: float) -> None:
         if self._pump is None:
             self._pump = Pump(self._source, self._monitor, self._clock)
@@ -302,10 +293,6 @@ class TokenStream(StreamBase, Iterator[str]):
                 warnings.warn(text, ResourceWarning, stacklevel=2, source=self)
         finally:
             self._release()
-
-    def __repr__(self) -> str:
-        state = "ended" if self._core.ended else "open"
-        return f"<{type(self).__name__} of {self._source.name}, {state}>"
 
 
 class _Events(Iterator[Event]):

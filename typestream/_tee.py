@@ -14,16 +14,16 @@ from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
 
 from typestream import _readers
 from typestream._core import Core
+from typestream._decoding import Relay
 from typestream._failures import failure
 from typestream._readers import Reader
 from typestream._stall import Stall
 from typestream._sync import TokenStream
-from typestream.decode import Completion, Decoded
 from typestream.errors import StreamBusy, StreamClosed, StreamLimitExceeded, UnsupportedSource
 from typestream.events import Event
 from typestream.result import Result
 
-__all__ = ("Buffer", "Hub", "Policy", "Relay", "Tee", "split", "tee")
+__all__ = ("Buffer", "Hub", "Policy", "Tee", "split", "tee")
 
 Policy: TypeAlias = Literal["block", "raise"]
 _Stream = TypeVar("_Stream")
@@ -33,27 +33,6 @@ PATIENCE: Final = 1.0
 
 GLANCE: Final = 0.05
 """Seconds after which a branch with stall clocks looks whether it still waits for another one, not for the source."""
-
-
-class Relay:
-    """The decoder of a stream of another stream's events; whether they are whole is known to that one."""
-
-    ended = False
-
-    def __init__(self, owner: Any) -> None:
-        self._owner = owner
-
-    @property
-    def completion(self) -> Completion:
-        stream = self._owner.stream
-        completion: Completion = stream.result.completion if stream._core.ended else "incomplete"
-        return completion
-
-    def decode(self, item: Event, raw: Any) -> Decoded:
-        return [item]
-
-    def end(self) -> Decoded:
-        return []
 
 
 class Buffer:
@@ -348,35 +327,11 @@ def split(stream: Any, hub: type[Hub], n: int, lag: int, policy: Policy) -> Any:
     branches: Tee[Any] = Tee(_stream(shared) for _ in range(n))
     branches._hub = shared
     shared.begin(branches)
-    if _is_paused(inner):
+    if inner._paused:
         inner.resume()
         for branch in branches:
             branch.pause()  # nobody else can have it go on
     return branches
-
-
-def _is_paused(stream: Any) -> bool:
-    """Whether it is, once what was commanded has been done."""
-    pauses = _Pauses()
-    pauses.paused = stream._core._paused_at is not None
-    for command in stream._commands:
-        command(pauses, 0.0)
-    return pauses.paused
-
-
-class _Pauses:
-    """A core that does nothing but pause."""
-
-    paused = False
-
-    def pause(self, now: float) -> None:
-        self.paused = True
-
-    def resume(self, now: float) -> None:
-        self.paused = False
-
-    def __getattr__(self, name: str) -> Any:
-        return lambda *args: None
 
 
 def tee(stream: TokenStream, n: int, lag: int, policy: Policy) -> Tee[TokenStream]:

@@ -8,7 +8,9 @@ from typestream.events import Citation, Usage
 if TYPE_CHECKING:
     from typestream.result import Choice, Result
 
-__all__ = ("chat_completion",)
+__all__ = ("chat_completion", "usage_record")
+
+_ZEROS = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}  # they have to be there
 
 
 def chat_completion(result: "Result") -> dict[str, Any]:
@@ -20,7 +22,7 @@ def chat_completion(result: "Result") -> dict[str, Any]:
         "created": 0,
         "model": result.model or "",
         "choices": [_choice(choice, citations) for choice in result.choices],
-        "usage": _usage(result.usage) if result.usage is not None else None,
+        "usage": None if result.usage is None else _ZEROS | usage_record(result.usage, "prompt", "completion"),
     }
 
 
@@ -37,8 +39,9 @@ def _choice(choice: "Choice", citations: list[dict[str, Any]]) -> dict[str, Any]
         "role": "assistant",
         "content": choice.text or (None if calls or choice.refusal else ""),
         "refusal": choice.refusal or None,
-        "tool_calls": calls or None,
     }
+    if calls:  # some servers refuse a null, when the message is sent back
+        message["tool_calls"] = calls
     if choice.reasoning:
         message["reasoning_content"] = choice.reasoning
     mine = [annotation for annotation in citations if annotation["index"] == choice.index]
@@ -65,14 +68,13 @@ def _annotation(citation: Citation) -> dict[str, Any]:
     }
 
 
-def _usage(usage: Usage) -> dict[str, Any]:
-    record: dict[str, Any] = {
-        "prompt_tokens": usage.input or 0,
-        "completion_tokens": usage.output or 0,
-        "total_tokens": usage.total or 0,
+def usage_record(usage: Usage, given: str = "input", made: str = "output") -> dict[str, Any]:
+    """Token counts under the names of one of OpenAI's APIs; those that the source did not give are not there."""
+    counts: dict[str, Any] = {
+        f"{given}_tokens": usage.input,
+        f"{made}_tokens": usage.output,
+        "total_tokens": usage.total,
+        f"{given}_tokens_details": None if usage.cached is None else {"cached_tokens": usage.cached},
+        f"{made}_tokens_details": None if usage.reasoning is None else {"reasoning_tokens": usage.reasoning},
     }
-    if usage.cached is not None:
-        record["prompt_tokens_details"] = {"cached_tokens": usage.cached}
-    if usage.reasoning is not None:
-        record["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning}
-    return record
+    return {name: value for name, value in counts.items() if value is not None}

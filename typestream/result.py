@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from typestream._json import jsonable
 from typestream.decode._base import Completion
 from typestream.events import (
     Citation,
@@ -138,7 +139,7 @@ class Choice:
             "refusal": self.refusal,
             "tool_calls": [call.to_dict() for call in self.tool_calls],
             "finish_reason": self.finish_reason,
-            "logprobs": [_plain(entry) for entry in self.logprobs],
+            "logprobs": jsonable(self.logprobs),
         }
 
     def __eq__(self, other: object) -> bool:
@@ -354,10 +355,6 @@ class Result:
 
 def _record(event: Usage | Citation) -> dict[str, Any]:
     return {field.name: getattr(event, field.name) for field in fields(event) if field.name != "raw"}
-
-
-def _plain(entry: Any) -> Any:
-    return entry.model_dump(mode="json") if hasattr(entry, "model_dump") else entry
 
 
 def _choice(entry: Mapping[str, Any]) -> Choice:

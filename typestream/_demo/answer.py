@@ -8,6 +8,7 @@ from typing import Any
 
 from typestream._demo.ask import Ask, Tool
 from typestream._demo.ngram import NGram, tokenize
+from typestream.transforms._shipped import open_end
 
 __all__ = ("Answer", "Piece")
 
@@ -66,7 +67,7 @@ class Answer:
                 held = held[: min(found)]
                 self.finish[choice] = "stop"
                 break
-            ready = len(held) - _unsure(held, ask.stop)
+            ready = len(held) - open_end(held, ask.stop)
             if ready:
                 yield Piece(choice, held[:ready])
                 held = held[ready:]
@@ -90,15 +91,6 @@ class Answer:
         while True:
             yield "".join(self._model.generate(self._ask.prompt, 6, self._ask.temperature, seed)).strip()
             seed += 1
-
-
-def _unsure(text: str, stops: tuple[str, ...]) -> int:
-    """How many characters at the end of the text may be the beginning of a stop string."""
-    longest = max(map(len, stops), default=1)
-    for size in range(min(longest - 1, len(text)), 0, -1):
-        if any(stop.startswith(text[-size:]) for stop in stops):
-            return size
-    return 0
 
 
 def _example(schema: Any, root: Any, phrases: Iterator[str], depth: int = 0) -> Any:

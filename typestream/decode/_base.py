@@ -7,10 +7,10 @@ the same item is not lost. Whatever a decoder raises is a fault of the data, and
 
 from typing import Any, Literal, Protocol, TypeAlias
 
-from typestream.errors import StreamError
+from typestream.errors import StreamError, StreamProtocolError
 from typestream.events import Event
 
-__all__ = ("Completion", "Decoded", "Decoder", "get")
+__all__ = ("Completion", "Decoded", "Decoder", "get", "undecodable")
 
 Completion: TypeAlias = Literal["complete", "unconfirmed", "incomplete"]
 Decoded: TypeAlias = list[Event | StreamError]
@@ -46,3 +46,15 @@ def get(item: Any, name: str) -> Any:
     if type(item) is dict:
         return item.get(name)
     return dict.get(item, name) if isinstance(item, dict) else getattr(item, name, None)
+
+
+def undecodable(item: Any, exc: Exception) -> StreamError:
+    """The error of an item at which its decoder raised `exc`."""
+    if isinstance(exc, StreamError):
+        return exc
+    excerpt = item if isinstance(item, bytes) else repr(item)[:200].encode("utf-8", "replace")
+    error = StreamProtocolError(
+        f"An item of the source cannot be decoded ({type(exc).__name__}: {exc}).", excerpt=excerpt
+    )
+    error.__cause__ = exc
+    return error

@@ -15,6 +15,7 @@ __all__ = (
     "arguments",
     "dump",
     "fields",
+    "filled",
     "is_record",
     "items",
     "number",
@@ -47,6 +48,11 @@ def fields(record: Any) -> dict[str, Any]:
 
 def _is_empty(value: Any) -> bool:
     return getattr(value, "__dict__", None) == {}
+
+
+def filled(value: Any) -> bool:
+    """Whether a field says something."""
+    return value is not None and value is not False and value != "" and value != [] and value != {}
 
 
 def view(record: Any) -> Any:

@@ -6,8 +6,8 @@ from collections.abc import Hashable
 from typing import Any
 
 from typestream.decode._base import Completion, Decoded
-from typestream.decode._fields import arguments, is_record, number, string, view
-from typestream.events import Event, Other, Start, ToolCallDelta, Usage
+from typestream.decode._fields import arguments, fields, filled, is_record, number, real, server_error, string, view
+from typestream.events import Event, Finish, Other, ReasoningDelta, Start, TextDelta, ToolCallDelta, Usage
 
 __all__ = ("Base", "Calls", "Opening", "Sent")
 
@@ -54,7 +54,10 @@ class Base:
         self.completion = "incomplete"
         self.ended = False
         self.opening = Opening()
+        self.calls = Calls()
         self._usage: Usage | None = None
+        self._finished = False
+        self._seen: dict[Any, Any] = {}  # other fields, so that what is repeated in every item is said once
 
     def decode(self, item: Any, raw: Any) -> Decoded:
         """The events of one item. What is no dict and no object is an `Other` named by its type, or nothing."""
@@ -89,6 +92,31 @@ class Base:
     def reopen(self) -> None:
         """It is not: another choice has begun."""
         self.completion = "incomplete"
+
+    def say(self, kind: type[TextDelta] | type[ReasoningDelta], text: Any, raw: Any, out: Decoded) -> None:
+        """Say a text, if it is one."""
+        if string(text):
+            out.append(kind(text, raw=raw))
+
+    def finish(self, reason: Any, raw: Any, out: Decoded) -> None:
+        """Say the first finish reason."""
+        found = real(reason)
+        if found and not self._finished:
+            self._finished = True
+            out.append(Finish(found, raw=raw))
+
+    def fail(self, item: Any, out: Decoded) -> bool:
+        """Say the error that an item reports; whether there is one."""
+        error = server_error(item)
+        out += [] if error is None else [error]
+        return error is not None
+
+    def extras(self, record: Any, known: frozenset[str], index: int | None, raw: Any, out: Decoded) -> None:
+        """Say the other fields of a record."""
+        for name, value in fields(record).items():
+            if name not in known and filled(value) and self._seen.get((name, index)) != value:
+                self._seen[(name, index)] = value
+                out.append(Other(name, index or 0, raw=raw))
 
     def count(self, usage: Usage | None, out: Decoded) -> None:
         """Say the counts if they are news. Nothing but zeros is no news once something was counted."""

@@ -7,7 +7,7 @@ not is an error; after an error or `[DONE]` nothing counts.
 from collections.abc import Callable
 from typing import Any, Final
 
-from typestream.decode._base import Completion, Decoded, Decoder, get
+from typestream.decode._base import Completion, Decoded, Decoder, get, undecodable
 from typestream.decode._fields import server_error
 from typestream.decode._json import parse
 from typestream.decode._repeats import Repeats
@@ -183,13 +183,7 @@ class Values:
             self.completion = "unconfirmed"
 
     def _undecodable(self, value: Any, exc: Exception, out: Decoded) -> None:
-        if isinstance(exc, StreamError):
-            self.fail(exc, out)
-            return
-        message = f"The stream sent an item that cannot be decoded ({type(exc).__name__}: {exc})."
-        error = StreamProtocolError(message, excerpt=repr(value)[:200].encode("utf-8", "replace"))
-        error.__cause__ = exc
-        self.fail(error, out)
+        self.fail(undecodable(value, exc), out)
 
     def fail(self, error: StreamError, out: Decoded) -> None:
         """End in an error."""

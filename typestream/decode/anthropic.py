@@ -34,7 +34,6 @@ class AnthropicDecoder(Base):
         super().__init__()
         self._tools: dict[int, _Tool] = {}  # open blocks
         self._calls = 0
-        self._finished = False
 
     def record(self, item: Any, raw: Any, out: Decoded) -> None:
         kind = get(item, "type")
@@ -97,15 +96,11 @@ class AnthropicDecoder(Base):
     def _block(self, block: Any, place: int, raw: Any, out: Decoded) -> None:
         kind = get(block, "type")
         if kind == "text":
-            text = string(get(block, "text"))
-            if text:
-                out.append(TextDelta(text, raw=raw))
+            self.say(TextDelta, get(block, "text"), raw, out)
             for one in items(get(block, "citations")):
                 out.append(_citation(one, raw))
         elif kind == "thinking":
-            text = string(get(block, "thinking"))
-            if text:
-                out.append(ReasoningDelta(text, raw=raw))
+            self.say(ReasoningDelta, get(block, "thinking"), raw, out)
         elif kind == "tool_use":
             self._stop_block(place, raw, out)  # one that nothing closed
             input = get(block, "input")
@@ -119,13 +114,9 @@ class AnthropicDecoder(Base):
     def _delta(self, delta: Any, place: int, raw: Any, out: Decoded) -> None:
         kind = get(delta, "type")
         if kind == "text_delta":
-            text = string(get(delta, "text"))
-            if text:
-                out.append(TextDelta(text, raw=raw))
+            self.say(TextDelta, get(delta, "text"), raw, out)
         elif kind == "thinking_delta":
-            text = string(get(delta, "thinking")) or string(get(delta, "text"))
-            if text:
-                out.append(ReasoningDelta(text, raw=raw))
+            self.say(ReasoningDelta, string(get(delta, "thinking")) or get(delta, "text"), raw, out)
         elif kind == "input_json_delta" and place in self._tools:
             tool, piece = self._tools[place], arguments(get(delta, "partial_json"))
             if piece:

@@ -8,7 +8,18 @@ stream; the last usage with counts counts; nothing is invented. Wire format: Ope
 from typing import Any
 
 from typestream.decode._base import Decoded, get
-from typestream.decode._fields import fields, is_record, items, number, real, server_error, string, usage_of, view
+from typestream.decode._fields import (
+    fields,
+    filled,
+    is_record,
+    items,
+    number,
+    real,
+    server_error,
+    string,
+    usage_of,
+    view,
+)
 from typestream.decode._state import Base, Calls
 from typestream.decode._surrogates import mended
 from typestream.events import Citation, Finish, Other, ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta
@@ -76,7 +87,6 @@ class ChatDecoder(Base):
     def __init__(self) -> None:
         super().__init__()
         self._choices: dict[int, _Choice] = {}
-        self._seen: dict[Any, Any] = {}  # extras, so that what is repeated in every chunk is said once
 
     def decode(self, item: Any, raw: Any) -> Decoded:
         """The events of a chunk, or of a whole answer."""
@@ -141,7 +151,7 @@ class ChatDecoder(Base):
         self.count(usage_of(get(item, "usage"), raw), out)
         self._citations(get(item, "citations"), 0, raw, out)
         if error is None:
-            self._extras(item, _TOP, None, raw, out)
+            self.extras(item, _TOP, None, raw, out)
         else:
             out.append(error)
         self.opening.open(get(item, "id"), get(item, "model"), out, raw)
@@ -180,7 +190,7 @@ class ChatDecoder(Base):
         said = _with_logprobs(said, state, get(choice, "logprobs"), index, raw)
         self._say(said, state, reason, out)
         self.count(usage_of(get(choice, "usage"), raw), out)
-        self._extras(choice, _CHOICE, index, raw, out)
+        self.extras(choice, _CHOICE, index, raw, out)
         if reason:
             self._finish(reason, index, state, raw, out)
 
@@ -223,7 +233,7 @@ class ChatDecoder(Base):
         self._citations(get(delta, "annotations"), index, raw, out)
         self._citations(get(delta, "citations"), index, raw, out)
         for name, value in fields(delta).items():
-            if name not in _DELTA and _filled(value):
+            if name not in _DELTA and filled(value):
                 out.append(Other(name, index, raw=raw))
 
     def _fill(self, message: Any, text: Any, index: int, state: _Choice, raw: Any, out: Decoded) -> None:
@@ -243,16 +253,10 @@ class ChatDecoder(Base):
         for one in cited:
             found = citation(one, index, raw)
             if found is None:
-                if _filled(one):
+                if filled(one):
                     out.append(Other("annotations", index, raw=raw))
             elif self._seen.setdefault(("citation", found.url, found.start, found.end, index), found) is found:
                 out.append(found)
-
-    def _extras(self, record: Any, known: frozenset[str], index: int | None, raw: Any, out: Decoded) -> None:
-        for name, value in fields(record).items():
-            if name not in known and _filled(value) and self._seen.get((name, index)) != value:
-                self._seen[(name, index)] = value
-                out.append(Other(name, index or 0, raw=raw))
 
 
 def _quiet(delta: dict[str, Any]) -> bool:
@@ -261,10 +265,6 @@ def _quiet(delta: dict[str, Any]) -> bool:
         if value is not None and name != "content" and name != "role":
             return False
     return True
-
-
-def _filled(value: Any) -> bool:
-    return value is not None and value is not False and value != "" and value != [] and value != {}
 
 
 def _flat(value: Any, depth: int = 0) -> str:
@@ -288,7 +288,7 @@ def _thoughts(delta: Any, index: int, raw: Any, out: Decoded) -> None:
     said = False
     for name in _THOUGHTS:
         value = get(delta, name)
-        if not _filled(value):
+        if not filled(value):
             continue
         text = _flat(value)
         if text and not said:
@@ -327,7 +327,7 @@ def _part(part: Any, index: int, raw: Any, out: Decoded) -> None:
             out.append(TextDelta(text, index, raw=raw))
     elif refusal:
         out.append(RefusalDelta(refusal, index, raw=raw))
-    elif _filled(part):
+    elif filled(part):
         out.append(Other(kind or "content", index, raw=raw))
 
 

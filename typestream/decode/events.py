@@ -3,34 +3,16 @@
 from typing import Any
 
 from typestream.decode._base import Decoded, get
-from typestream.decode._fields import arguments, fields, is_record, items, number, real, server_error, string, usage_of
-from typestream.decode._state import Base, Calls
+from typestream.decode._fields import arguments, fields, is_record, items, number, string, usage_of
+from typestream.decode._state import Base
 from typestream.decode.chat import citation
 from typestream.errors import StreamServerError
-from typestream.events import Citation, Event, Finish, Other, ReasoningDelta, TextDelta, Usage
+from typestream.events import Citation, Other, ReasoningDelta, TextDelta, Usage
 
 __all__ = ("BedrockDecoder", "CohereDecoder", "CohereV1Decoder", "InteractionsDecoder")
 
 
-class _Named(Base):
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls = Calls()
-        self._finished = False
-
-    def say(self, kind: type[TextDelta] | type[ReasoningDelta], text: Any, raw: Any, out: Decoded) -> None:
-        if isinstance(text, str) and text:
-            out.append(kind(text, raw=raw))
-
-    def finish(self, reason: Any, raw: Any, out: Decoded) -> None:
-        found = real(reason)
-        self.confirm()
-        if found and not self._finished:
-            self._finished = True
-            out.append(Finish(found, raw=raw))
-
-
-class CohereDecoder(_Named):
+class CohereDecoder(Base):
     """Complete with `message-end`. Wire format: Cohere's `V2ChatStreamResponse`; the tool plan is reasoning."""
 
     def record(self, item: Any, raw: Any, out: Decoded) -> None:
@@ -52,14 +34,13 @@ class CohereDecoder(_Named):
         elif kind == "message-end":
             tokens = get(get(delta, "usage"), "tokens")
             self.count(usage_of(tokens, raw), out)
+            self.confirm()
             self.finish(get(delta, "finish_reason"), raw, out)
             if get(delta, "error"):
                 out.append(StreamServerError(str(get(delta, "error")), body=get(delta, "error")))
         elif kind not in ("message-start", "content-end", "tool-call-end", "citation-end") and isinstance(kind, str):
             out.append(Other(kind, raw=raw))
-        error = server_error(item)
-        if error is not None:
-            out.append(error)
+        self.fail(item, out)
         self.opening.open(get(item, "id"), None, out, raw)
 
     @staticmethod
@@ -73,7 +54,7 @@ class CohereDecoder(_Named):
             out.append(Citation(url, title, string(get(cited, "text")), start, end, raw=raw))
 
 
-class CohereV1Decoder(_Named):
+class CohereV1Decoder(Base):
     """Complete with `stream-end`, which repeats the answer and ends the stream. Wire format: Cohere's
     `StreamedChatResponse`, the chat API before v2."""
 
@@ -95,17 +76,16 @@ class CohereV1Decoder(_Named):
                 out.append(Citation(None, None, string(get(one, "text")), start, end, raw=raw))
         elif kind == "stream-end":
             self.count(usage_of(get(get(response, "meta"), "tokens"), raw), out)
+            self.confirm()
             self.finish(get(item, "finish_reason"), raw, out)
             self.ended = True
         elif kind != "stream-start" and isinstance(kind, str):
             out.append(Other(kind, raw=raw))
-        error = server_error(item)
-        if error is not None:
-            out.append(error)
+        self.fail(item, out)
         self.opening.open(get(item, "generation_id") or get(response, "generation_id"), None, out, raw)
 
 
-class BedrockDecoder(_Named):
+class BedrockDecoder(Base):
     """Complete with `messageStop`. Wire format: `ConverseStreamOutput`, one event per item, named by its only key."""
 
     KINDS = ("messageStart", "contentBlockStart", "contentBlockDelta", "contentBlockStop", "messageStop")
@@ -131,11 +111,10 @@ class BedrockDecoder(_Named):
         if is_record(delta):
             self._delta(delta, get(block, "contentBlockIndex"), raw, out)
         if is_record(stop):
+            self.confirm()
             self.finish(get(stop, "stopReason"), raw, out)
         self.count(usage_of(get(get(item, "metadata"), "usage"), raw), out)
-        error = server_error(item)
-        if error is not None:
-            out.append(error)
+        self.fail(item, out)
         self.opening.open(None, None, out, raw)
 
     def _delta(self, delta: Any, place: Any, raw: Any, out: Decoded) -> None:
@@ -152,7 +131,7 @@ def _rest(record: Any, known: tuple[str, ...], raw: Any, out: Decoded) -> None:
     out += [Other(name, raw=raw) for name, value in fields(record).items() if name not in known and value]
 
 
-class InteractionsDecoder(_Named):
+class InteractionsDecoder(Base):
     """Complete with `interaction.completed`, which ends the stream. Wire format: Gemini's interactions API."""
 
     def __init__(self) -> None:
@@ -170,13 +149,12 @@ class InteractionsDecoder(_Named):
             self._step(get(item, "delta"), place, raw, out)
         elif kind in ("interaction.completed", "interaction.complete"):
             self._count(get(interaction, "usage"), raw, out)
+            self.confirm()
             self.finish(get(interaction, "status"), raw, out)
             self.ended = True
         elif not str(kind).endswith((".created", ".start", ".stop", ".status_update")) and kind != "error":
             out.append(Other(str(kind), raw=raw))
-        error = server_error(item)
-        if error is not None:
-            out.append(error)
+        self.fail(item, out)
         self.opening.open(get(interaction, "id"), get(interaction, "model"), out, raw)
 
     def _step(self, step: Any, place: Any, raw: Any, out: Decoded) -> None:
@@ -192,8 +170,7 @@ class InteractionsDecoder(_Named):
                 out.append(Other(str(kind), raw=raw))
         elif text:
             thought = str(kind).startswith("thought") or self._steps.get(place) == "thought"
-            event: Event = ReasoningDelta(text, raw=raw) if thought else TextDelta(text, raw=raw)
-            out.append(event)
+            self.say(ReasoningDelta if thought else TextDelta, text, raw, out)
         elif get(step, "annotations"):
             for one in items(get(step, "annotations")):
                 out.append(citation(one, 0, raw) or Other("annotations", raw=raw))

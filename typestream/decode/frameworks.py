@@ -9,10 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 from typestream.decode._base import Completion, Decoded, Decoder, get
-from typestream.decode._fields import fields, is_record, items, real, server_error, string, usage_of
-from typestream.decode._state import Base, Calls
+from typestream.decode._fields import fields, is_record, items, server_error, string, usage_of
+from typestream.decode._state import Base
 from typestream.decode.chat import citation
-from typestream.events import Finish, Other, ReasoningDelta, RefusalDelta, TextDelta, Usage
+from typestream.events import Other, ReasoningDelta, RefusalDelta, TextDelta, Usage
 
 __all__ = ("LangChainDecoder", "PydanticAIDecoder", "WrappedDecoder", "wrapper_of")
 
@@ -108,10 +108,6 @@ class WrappedDecoder:
 class PydanticAIDecoder(Base):
     """pydantic-ai's `PartStartEvent`, `PartDeltaEvent` and so on, by `event_kind`."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._calls = Calls()
-
     def record(self, item: Any, raw: Any, out: Decoded) -> None:
         kind = get(item, "event_kind")
         place = get(item, "index")
@@ -120,7 +116,7 @@ class PydanticAIDecoder(Base):
             what, text = get(part, "part_kind"), get(part, "content")
             if what == "tool-call":
                 name, args = get(part, "tool_name"), get(part, "args")
-                self._calls.piece(place, get(part, "tool_call_id"), name, args, 0, raw, out)
+                self.calls.piece(place, get(part, "tool_call_id"), name, args, 0, raw, out)
             else:
                 self._say(what, text, raw, out)
         elif kind == "part_delta":
@@ -128,21 +124,18 @@ class PydanticAIDecoder(Base):
             what = get(delta, "part_delta_kind")
             if what == "tool_call":
                 name, args = get(delta, "tool_name_delta"), get(delta, "args_delta")
-                self._calls.piece(place, get(delta, "tool_call_id"), name, args, 0, raw, out)
+                self.calls.piece(place, get(delta, "tool_call_id"), name, args, 0, raw, out)
             else:
                 self._say(what, get(delta, "content_delta"), raw, out)
         elif kind not in ("part_end", "final_result") and isinstance(kind, str):
             out.append(Other(kind, raw=raw))
-        error = server_error(item) if kind is None else None
-        if error is not None:
-            out.append(error)
+        if kind is None:
+            self.fail(item, out)
         self.opening.open(None, None, out, raw)
 
-    @staticmethod
-    def _say(what: Any, text: Any, raw: Any, out: Decoded) -> None:
+    def _say(self, what: Any, text: Any, raw: Any, out: Decoded) -> None:
         if what in ("text", "thinking"):
-            if isinstance(text, str) and text:
-                out.append(TextDelta(text, raw=raw) if what == "text" else ReasoningDelta(text, raw=raw))
+            self.say(TextDelta if what == "text" else ReasoningDelta, text, raw, out)
         elif isinstance(what, str):
             out.append(Other(what, raw=raw))
 
@@ -155,18 +148,11 @@ class LangChainDecoder(Base):
     """LangChain's `AIMessageChunk`, also in LangGraph's `(chunk, metadata)`. Its usage comes in parts to be added:
     that is how its own chunks add up."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._calls = Calls()
-        self._finished = False
-
     def record(self, item: Any, raw: Any, out: Decoded) -> None:
         if get(item, "type") not in ("AIMessageChunk", "ai"):
             return
         more = get(item, "additional_kwargs")
-        thought = string(get(more, "reasoning_content")) or _summary(get(more, "reasoning"))
-        if thought:
-            out.append(ReasoningDelta(thought, raw=raw))
+        self.say(ReasoningDelta, string(get(more, "reasoning_content")) or _summary(get(more, "reasoning")), raw, out)
         refusal = string(get(more, "refusal"))
         if refusal:
             out.append(RefusalDelta(refusal, raw=raw))
@@ -175,23 +161,16 @@ class LangChainDecoder(Base):
             self._block(block, raw, out)
         pieces = get(item, "tool_call_chunks")
         for call in items(pieces) or items(get(item, "tool_calls")):
-            self._calls.piece(get(call, "index"), get(call, "id"), get(call, "name"), get(call, "args"), 0, raw, out)
+            self.calls.piece(get(call, "index"), get(call, "id"), get(call, "name"), get(call, "args"), 0, raw, out)
         self._count(usage_of(get(item, "usage_metadata"), raw), out)
         self._metadata(get(item, "response_metadata"), raw, out)
         about = get(item, "response_metadata")
         self.opening.open(get(item, "id"), get(about, "model_name") or get(about, "model"), out, raw)
 
-    @staticmethod
-    def _block(block: Any, raw: Any, out: Decoded) -> None:
-        if isinstance(block, str):
-            if block:
-                out.append(TextDelta(block, raw=raw))
-            return
-        kind = get(block, "type")
+    def _block(self, block: Any, raw: Any, out: Decoded) -> None:
+        kind = "text" if isinstance(block, str) else get(block, "type")
         if kind == "text":
-            text = string(get(block, "text"))
-            if text:
-                out.append(TextDelta(text, raw=raw))
+            self.say(TextDelta, block if isinstance(block, str) else get(block, "text"), raw, out)
             for one in items(get(block, "annotations")):
                 out.append(citation(one, 0, raw) or Other("annotations", raw=raw))
         elif kind in ("thinking", "reasoning"):
@@ -204,10 +183,7 @@ class LangChainDecoder(Base):
 
     def _metadata(self, about: Any, raw: Any, out: Decoded) -> None:
         for name in ("finish_reason", "stop_reason", "done_reason"):
-            reason = real(get(about, name))
-            if reason and not self._finished:
-                self._finished = True
-                out.append(Finish(reason, raw=raw))
+            self.finish(get(about, name), raw, out)
 
     def _count(self, new: Usage | None, out: Decoded) -> None:
         old = self._usage

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from typestream.decode._base import Decoded, get
-from typestream.decode._fields import arguments, dump, fields, is_record, items, number, real, server_error, string
+from typestream.decode._fields import arguments, dump, fields, is_record, items, number, real, string
 from typestream.decode._state import Base
 from typestream.events import Citation, Finish, Other, ReasoningDelta, TextDelta, ToolCallDelta, Usage
 
@@ -125,9 +125,7 @@ class GeminiDecoder(Base):
             self.confirm()
         elif self.completion == "complete":
             self.reopen()
-        error = server_error(item)
-        if error is not None:
-            out.append(error)
+        self.fail(item, out)
         self.opening.open(either(item, "response_id"), either(item, "model_version"), out, raw)
 
     def _candidate(self, candidate: Any, index: int, raw: Any, out: Decoded) -> None:

@@ -6,9 +6,9 @@ Wire format: Ollama's `ChatResponse` and `GenerateResponse`. Every tool call com
 from typing import Any
 
 from typestream.decode._base import Decoded, get
-from typestream.decode._fields import arguments, is_record, items, number, real, server_error, string
+from typestream.decode._fields import arguments, is_record, items, number, string
 from typestream.decode._state import Base
-from typestream.events import Finish, Other, ReasoningDelta, TextDelta, ToolCallDelta, Usage
+from typestream.events import Other, ReasoningDelta, TextDelta, ToolCallDelta, Usage
 
 __all__ = ("OllamaDecoder",)
 
@@ -24,10 +24,9 @@ class OllamaDecoder(Base):
         message = get(item, "message")
         chat = is_record(message)
         logprobs = get(item, "logprobs")
-        thought = string(get(message if chat else item, "thinking"))
+        thought = get(message if chat else item, "thinking")
         text = string(get(message, "content")) if chat else string(get(item, "response"))
-        if thought:
-            out.append(ReasoningDelta(thought, raw=raw))
+        self.say(ReasoningDelta, thought, raw, out)
         if text:
             out.append(TextDelta(text, 0, logprobs if isinstance(logprobs, list) and logprobs else None, raw=raw))
         for call in items(get(message if chat else item, "tool_calls")):
@@ -35,10 +34,7 @@ class OllamaDecoder(Base):
         for name in ("images", "image"):
             if get(message if chat else item, name):
                 out.append(Other(name, raw=raw))
-        error = server_error(item)
-        if error is not None:
-            out.append(error)
-        elif get(item, "done") is True:
+        if not self.fail(item, out) and get(item, "done") is True:
             self._done(item, raw, out)
         self.opening.open(None, get(item, "model"), out, raw)
 
@@ -55,8 +51,6 @@ class OllamaDecoder(Base):
         if given is not None or output is not None:
             total = given + output if given is not None and output is not None else None
             self.count(Usage(given, output, total, raw=raw), out)
-        reason = real(get(item, "done_reason"))
-        if reason:
-            out.append(Finish(reason, raw=raw))
+        self.finish(get(item, "done_reason"), raw, out)
         self.confirm()
         self.ended = True

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from typestream.decode._base import Decoded, get
-from typestream.decode._fields import arguments, fields, is_record, items, number, real, server_error
-from typestream.decode._state import Base, Calls
+from typestream.decode._fields import arguments, is_record, items, number, real
+from typestream.decode._state import Base
 from typestream.decode.chat import tool_call
-from typestream.events import Finish, Other, TextDelta, Usage
+from typestream.events import Other, TextDelta, Usage
 
 __all__ = ("SHAPES", "Shape", "TokenDecoder")
 
@@ -94,10 +94,7 @@ class TokenDecoder(Base):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self._shape = shape
-        self._finished = False
-        self._calls = Calls()
         self._known = shape.known()
-        self._seen: dict[str, Any] = {}  # other fields, so that what is repeated in every item is said once
 
     def record(self, item: Any, raw: Any, out: Decoded) -> None:
         shape = self._shape
@@ -105,19 +102,15 @@ class TokenDecoder(Base):
         if _at(item, shape.special) is True:
             out.append(Other("special", raw=raw))
         elif isinstance(text, str):
-            if text:
-                out.append(TextDelta(text, raw=raw))
+            self.say(TextDelta, text, raw, out)
         elif text is not None:
             out.append(TextDelta(arguments(text), raw=raw) if shape.values else Other(shape.text, raw=raw))
         for call in items(_at(item, shape.calls)):
-            tool_call(call, 0, self._calls, None, raw, out)
+            tool_call(call, 0, self.calls, None, raw, out)
         done = _at(item, shape.done) if shape.done else True
         self._end(item, done is not None and done is not False, raw, out)
-        error = server_error(item) if not is_record(text) else None
-        if error is not None:
-            out.append(error)
-        else:
-            self._others(item, raw, out)
+        if is_record(text) or not self.fail(item, out):
+            self.extras(item, self._known, None, raw, out)
         self.opening.open(get(item, "id"), _at(item, shape.model), out, raw)
 
     def _end(self, item: Any, done: bool, raw: Any, out: Decoded) -> None:
@@ -128,18 +121,11 @@ class TokenDecoder(Base):
         if done and (given is not None or output is not None):
             total = given + output if given is not None and output is not None else None
             self.count(Usage(given, output, total, raw=raw), out)
-        if done and reason and reason not in shape.running and not self._finished:
-            self._finished = True
+        if done and reason and reason not in shape.running:
             self.confirm()
-            out.append(Finish(reason, raw=raw))
+            self.finish(reason, raw, out)
         if done and shape.done:
             self.confirm()
-
-    def _others(self, item: Any, raw: Any, out: Decoded) -> None:
-        for name, value in fields(item).items():
-            if name not in self._known and value not in (None, False, "", [], {}) and self._seen.get(name) != value:
-                self._seen[name] = value
-                out.append(Other(name, raw=raw))
 
     def end(self) -> Decoded:
         if self._shape.done is None and self._shape.reason is None:

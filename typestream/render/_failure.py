@@ -1,8 +1,8 @@
 """What may be said in public about a stream that broke off, and of an answer that was cut."""
 
-import re
 from typing import Final
 
+from typestream._json import snake
 from typestream.errors import StreamError
 
 __all__ = ("BROKE_OFF", "code_of", "cut_by", "public_message")
@@ -16,8 +16,7 @@ _MESSAGES: Final = {
 
 def code_of(error: StreamError | None) -> str:
     """The error's class in snake case, for programs; `"stream_error"` where it is not known."""
-    name = "StreamError" if error is None else type(error).__name__
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+    return snake("StreamError" if error is None else type(error).__name__)
 
 
 def public_message(error: StreamError | None) -> str:

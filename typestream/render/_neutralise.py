@@ -9,6 +9,8 @@ bidirectional controls as `\\u` escapes, a lone surrogate as U+FFFD.
 import re
 from typing import Final
 
+from typestream.decode._surrogates import mend
+
 __all__ = ("Neutraliser", "neutralise")
 
 _BIDI: Final = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
@@ -16,23 +18,16 @@ _PICTURES: Final[dict[int, str]] = {
     **{code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\n\t"},
     0x7F: "\u2421",
     **{code: f"\\u{code:04x}" for code in (*range(0x80, 0xA0), *_BIDI)},
-    **dict.fromkeys(range(0xD800, 0xE000), "\ufffd"),
 }
 # As ranges: a pattern that finds none is what nearly every piece of text costs.
 _UNSAFE: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_PAIR: Final = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 
 
 def neutralise(text: str) -> str:
     """A whole text made safe. It is never shorter than what can be seen of it, and safe to be given again."""
     if _UNSAFE.search(text) is None:
         return text
-    text = _PAIR.sub(_joined, text.replace("\r\n", "\n"))
-    return text.translate(_PICTURES)
-
-
-def _joined(pair: "re.Match[str]") -> str:
-    return pair[0].encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+    return mend(text.replace("\r\n", "\n")).translate(_PICTURES)
 
 
 class Neutraliser:

@@ -9,6 +9,7 @@ from collections import Counter
 from typing import Any, Literal, Protocol
 
 from typestream._json import dumps, jsonable
+from typestream._to_openai import usage_record
 from typestream.errors import StreamError
 from typestream.events import (
     Citation,
@@ -19,7 +20,6 @@ from typestream.events import (
     Start,
     TextDelta,
     ToolCallDelta,
-    Usage,
 )
 from typestream.render._failure import code_of, public_message
 from typestream.render._responses import ResponsesWire
@@ -119,7 +119,9 @@ class _ChatWire:
 
     def finish(self, result: Result) -> list[dict[str, Any]]:
         # Once, at the end: a chunk of usage has no choice, which clients expect of the last one only.
-        return [] if result.usage is None else [{**self._head, "choices": [], "usage": _usage(result.usage)}]
+        if result.usage is None:
+            return []
+        return [{**self._head, "choices": [], "usage": usage_record(result.usage, "prompt", "completion")}]
 
     def error(self, error: dict[str, Any]) -> dict[str, Any]:
         return {"error": error}
@@ -165,14 +167,3 @@ def _call(event: ToolCallDelta) -> dict[str, Any]:
 def _cited(event: Citation) -> dict[str, Any]:
     cited = {"url": event.url, "title": event.title, "start_index": event.start, "end_index": event.end}
     return {name: value for name, value in cited.items() if value is not None}
-
-
-def _usage(usage: Usage) -> dict[str, Any]:
-    counts: dict[str, Any] = {
-        "prompt_tokens": usage.input,
-        "completion_tokens": usage.output,
-        "total_tokens": usage.total,
-        "prompt_tokens_details": None if usage.cached is None else {"cached_tokens": usage.cached},
-        "completion_tokens_details": None if usage.reasoning is None else {"reasoning_tokens": usage.reasoning},
-    }
-    return {name: value for name, value in counts.items() if value is not None}

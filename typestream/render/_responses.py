@@ -9,6 +9,7 @@ Wire format: OpenAI's `ResponseStreamEvent`.
 from typing import Any
 
 from typestream._json import jsonable
+from typestream._to_openai import usage_record
 from typestream.events import (
     Citation,
     Event,
@@ -17,7 +18,6 @@ from typestream.events import (
     Start,
     TextDelta,
     ToolCallDelta,
-    Usage,
 )
 from typestream.render._failure import cut_by
 from typestream.result import Result
@@ -102,7 +102,7 @@ class ResponsesWire:
         why = cut_by(result.finish_reason)
         status = "completed" if why is None else "incomplete"
         self._response.update(status=status, incomplete_details=None if why is None else {"reason": why})
-        self._response["usage"] = None if result.usage is None else _usage(result.usage)
+        self._response["usage"] = None if result.usage is None else usage_record(result.usage)
         return [*chunks, self._event(f"response.{status}", response=self._response)]
 
     def error(self, error: dict[str, Any]) -> dict[str, Any]:
@@ -253,14 +253,3 @@ def _at(opened: _Item) -> dict[str, Any]:
 def _copied(value: dict[str, Any]) -> dict[str, Any]:
     """As it is now: the original goes on being filled."""
     return {key: list(entry) if isinstance(entry, list) else entry for key, entry in value.items()}
-
-
-def _usage(usage: Usage) -> dict[str, Any]:
-    counts: dict[str, Any] = {
-        "input_tokens": usage.input,
-        "output_tokens": usage.output,
-        "total_tokens": usage.total,
-        "input_tokens_details": None if usage.cached is None else {"cached_tokens": usage.cached},
-        "output_tokens_details": None if usage.reasoning is None else {"reasoning_tokens": usage.reasoning},
-    }
-    return {name: value for name, value in counts.items() if value is not None}

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from operator import index
 from typing import Any
 
+from typestream._source import named
 from typestream.events import Event, Finish, Usage
 from typestream.sources.tokens import Detokenizer
 from typestream.transforms import StopAt
@@ -71,7 +72,7 @@ class TextState(_State):
 
     def __init__(self, prompt: Any, max_tokens: int | None, context: int | None, keep: int) -> None:
         if not isinstance(prompt, str):
-            raise TypeError(f"generate(prompt) must be a str unless there is a decode, not {_named(prompt)}.")
+            raise TypeError(f"generate(prompt) must be a str unless there is a decode, not {named(prompt)}.")
         super().__init__(prompt, max_tokens, context, keep)
 
     def _read(self, given: Any) -> tuple[str, Any]:
@@ -175,10 +176,5 @@ def _unended(exc: Exception) -> RuntimeError:
 def _refused(thing: Any) -> str:
     if hasattr(thing, "__await__") and hasattr(thing, "close"):
         thing.close()
-        return f"{_named(thing)}; what is awaited has to be a coroutine function, which a lambda is not"
-    return _named(thing)
-
-
-def _named(thing: object) -> str:
-    kind = type(thing)
-    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+        return f"{named(thing)}; what is awaited has to be a coroutine function, which a lambda is not"
+    return named(thing)

@@ -29,9 +29,9 @@ def _dropped(text: str) -> list[Piece]:
     return [Piece(len(text), "")] if text else []
 
 
-def _open_end(text: str, strings: Sequence[str]) -> int:
+def open_end(text: str, strings: Sequence[str]) -> int:
     """How many characters at the end of `text` may be the beginning of one of the strings."""
-    longest = min(len(text), max(map(len, strings)) - 1)
+    longest = min(len(text), max(map(len, strings), default=1) - 1)
     for size in range(longest, 0, -1):
         tail = text[-size:]
         if any(len(each) > size and each.startswith(tail) for each in strings):
@@ -74,7 +74,7 @@ class _Stopper:
             self._done = True
             at = min(found)[1]
             return [*_kept(text[:at]), Piece(len(text) - at, "stop", Finish)]
-        keep = len(text) - _open_end(text, self._strings)
+        keep = len(text) - open_end(text, self._strings)
         self._held = text[keep:]
         return _kept(text[:keep])
 
@@ -153,7 +153,7 @@ class _Splitter:
                 ((at + len(tag), at, tag) for tag in tags if (at := text.find(tag)) >= 0), default=(0, 0, "")
             )
             if not tag:
-                keep = len(text) - _open_end(text, tags)
+                keep = len(text) - open_end(text, tags)
                 self._held = text[keep:]
                 return pieces + self._piece(text[:keep])
             pieces += [*self._piece(text[:at]), Piece(len(tag), "")]
