@@ -9,7 +9,7 @@ from typing import Any
 
 import anyio
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import typestream
@@ -368,6 +368,7 @@ def test_any_live_screen_ends_up_like_the_file(parts: list[str], size: tuple[int
 
 
 @settings(max_examples=40)
+@example(["| a | b |\n|---|---|\n", *["word "] * 5, "| c | d |\n", "---\n"])  # cells without a column, and a rule
 @given(st.lists(st.sampled_from(PARTS), max_size=30))
 def test_what_is_drawn_is_what_would_be_drawn_of_all_that_has_come(parts: list[str]) -> None:
     """Also where only words were added to a row."""

@@ -219,7 +219,7 @@ class _Blocks:
         if "\n" not in text or len(self.open) < self._look_at:
             return []
         whole = self.open.rfind("\n") + 1
-        blocks = self._cut(self.open[:whole])
+        blocks = _cut(self.open[:whole], self.known())
         rest = "".join(blocks[-1:])
         # both at once: an interrupt must not lose a block
         self.open, self.finished = rest + self.open[whole:], blocks[:-1]
@@ -228,20 +228,22 @@ class _Blocks:
 
     def flush(self) -> list[str]:
         text, self.open = self.open, ""
-        return self._cut(text)
+        return _cut(text, self.known())
 
     def known(self) -> dict[str, Any]:
         """The references for a look at what is not finished, which must not leave half a definition behind."""
         return {"references": dict(self.references.get("references", {}))}
 
-    def _cut(self, text: str) -> list[str]:
-        lines = _LINE.findall(text)  # unlike `splitlines`, which knows other ends of lines than Markdown does
-        tops = [token for token in _PARSER.parse(text, self.known()) if token.level == 0 and token.nesting >= 0]
-        starts = [0, *[token.map[0] for token in tops if token.map][1:], len(lines)]
-        return ["".join(lines[a:b]) for a, b in pairwise(starts) if a < b]
-
 
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
+
+
+def _cut(text: str, references: dict[str, Any]) -> list[str]:
+    """The top-level blocks of a text."""
+    lines = _LINE.findall(text)  # unlike `splitlines`, which knows other ends of lines than Markdown does
+    tops = [token for token in _PARSER.parse(text, references) if token.level == 0 and token.nesting >= 0]
+    starts = [0, *[token.map[0] for token in tops if token.map][1:], len(lines)]
+    return ["".join(lines[a:b]) for a, b in pairwise(starts) if a < b]
 
 
 def _end_of(text: str, rows: int, width: int) -> str:
@@ -306,12 +308,15 @@ class _Page:
         self._document = _Document("", hyperlinks=False)  # costly to make: it makes a parser of its own
 
     def render(self, text: str, references: dict[str, Any]) -> list[str]:
-        """The lines of one block, without the empty ones around it."""
+        """The lines of a block, without the empty ones around it; or of several, where that was not looked at yet."""
         self._document.parsed = tokens = _PARSER.parse(text, references)
         _clean(tokens)
         lines = self._print(self._document)
         shown = Counter(_SGR.sub("", "".join(lines)))
         if _left_out(tokens, text) or Counter("".join(_said(tokens)).translate(_SPACE)) - shown:
+            blocks = _cut(text, references)
+            if len(blocks) > 1:
+                return [line for block in blocks for line in self.render(block, references)]
             lines = self._print(Text(text.expandtabs(4)))
         while lines and not lines[-1]:
             lines.pop()
