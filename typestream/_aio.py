@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import anyio
 import anyio.lowlevel
 
-from typestream._readahead import Read, lasting
+from typestream._readahead import Kept, Read
 from typestream._readers import in_trio
 
 if TYPE_CHECKING:
@@ -83,10 +83,10 @@ async def complete(call: Callable[[], Awaitable[None]]) -> None:
     await asyncio.shield(spawn(call))
 
 
-async def read(source: Items, now: Callable[[], float]) -> Read:
+async def read(source: Items, now: Callable[[], float], kept: Kept) -> Read:
     """What comes next of a source, its end and its error included."""
     try:
-        return Read("item", lasting(await source.read()), now())
+        return Read("item", kept(await source.read()), now())
     except StopAsyncIteration:
         return Read("end", None, now())
     except Exception as exc:  # it is raised where the stream is read

@@ -164,11 +164,16 @@ class LoopPump(Pump):
                 while more:
                     await self._waker.wait(inf, self._due)
                     asked = self._clock.now()
-                    more = not self._closing and self._keep(asked, await _aio.read(self._source, self._clock.now))
+                    more = not self._closing and self._keep(
+                        asked, await _aio.read(self._source, self._clock.now, self._kept)
+                    )
         except BaseException as exc:  # it is raised where the stream is read
             self._fail(exc)
         finally:
             await self._source.aclose()
+
+    async def _next(self) -> Read:
+        return await _aio.read(self._source, self._clock.now, self._kept)
 
     def _fail(self, exc: BaseException) -> None:
         now = self._clock.now()

@@ -9,13 +9,14 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable
+from copy import deepcopy
 from math import inf
 from typing import Any, Literal, NamedTuple
 
 from typestream._clock import Clock, Monitor
 from typestream._readers import task
 
-__all__ = ("LIMIT", "Pump", "Read", "lasting", "thread_context")
+__all__ = ("LIMIT", "Kept", "Pump", "Read", "thread_context")
 
 LIMIT = 64
 """How many items are read ahead at most; what is decoded waits in the stream's own, larger, buffer."""
@@ -35,9 +36,20 @@ def thread_context() -> contextvars.Context:
     return context
 
 
-def lasting(item: Any) -> Any:
-    """The same; a copy of a buffer, which its owner may use again for what comes next."""
-    return bytes(item) if isinstance(item, (bytearray, memoryview)) else item
+class Kept:
+    """Items as they are when they are read: a source may fill one buffer or dict again for each. The first dict is
+    copied, since nobody knows of it yet, and the others where it turns out to be the same."""
+
+    def __init__(self) -> None:
+        self._dict: Any = None
+
+    def __call__(self, item: Any) -> Any:
+        if isinstance(item, (bytearray, memoryview)):
+            return bytes(item)
+        if type(item) is not dict:
+            return item
+        before, self._dict = self._dict, item
+        return deepcopy(item) if before is None or before is item else item
 
 
 class Read(NamedTuple):
@@ -70,6 +82,7 @@ class Pump:
         self._for = source if hasattr(source, "reader") else None  # it asks for whom it is read
         self.monitor = monitor
         self._clock = clock
+        self._kept = Kept()
         self._buffer: deque[Read] = deque()
         self._wanted = self._closing = self._quick = False
         self._thread: threading.Thread | None = None
@@ -116,7 +129,7 @@ class Pump:
 
     def _read(self) -> Read:
         try:
-            return Read("item", lasting(self._source.read()), self._clock.now())
+            return Read("item", self._kept(self._source.read()), self._clock.now())
         except StopIteration:
             return Read("end", None, self._clock.now())
         except BaseException as exc:  # it is raised where the stream is read

@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 
 from typestream._aio import PATIENCE, Items, read, shield, spawn
-from typestream._readahead import LIMIT, Read
+from typestream._readahead import LIMIT, Kept, Read
 from typestream._readers import in_trio, task
 
 __all__ = ("Pump",)
@@ -137,6 +137,7 @@ class Pump:
         self._source = source
         self._now = now
         self._notify = notify
+        self._kept = Kept()
         self._limit = limit
         self._wanted = self._reading = self._closing = self._left = False
         self._done = anyio.Event()
@@ -176,7 +177,7 @@ class Pump:
     async def _read(self) -> Read:
         self._reading = True
         try:
-            return await read(self._source, self._now)
+            return await read(self._source, self._now, self._kept)
         except BaseException as exc:  # it is raised where the stream is read
             if self._task.ends(exc):
                 raise

@@ -3,7 +3,7 @@
 import contextvars
 import itertools
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import anyio
@@ -237,22 +237,46 @@ def test_what_a_thread_reads_at_once_is_asked_for_so_far_ahead_and_no_further(lo
     assert max(asked) <= 2 * LIMIT  # as many as were taken at once, and as many as wait
 
 
-@pytest.mark.parametrize("loop", ["asyncio", "trio"])
-def test_a_buffer_that_is_used_again_is_read_in_time(loop):
-    def source() -> Iterator[memoryview]:
-        buffer = bytearray(2)
-        for place in range(500):
-            buffer[:] = b"%02d" % (place % 100)
-            yield memoryview(buffer)
+def _buffers() -> Iterator[memoryview]:
+    buffer = bytearray(3)
+    for place in range(200):
+        buffer[:] = b"%02d " % (place % 100)
+        yield memoryview(buffer)
 
-    said = "".join(f"{place % 100:02}" for place in range(500))
-    for pace in (pacing.Instant(), pacing.Smooth(max_lag=1e-3, tail=1e-3)):
-        assert typestream.stream(source()).paced(pace).collect().text == said
 
-        async def main(pace: pacing.Pacing = pace) -> str:
-            return (await typestream.stream(source()).as_async().paced(pace).collect()).text
+def _dicts() -> Iterator[dict[str, Any]]:
+    choice: dict[str, Any] = {"index": 0, "delta": {}, "finish_reason": None}
+    chunk = {"choices": [choice]}
+    for place in range(200):
+        choice["delta"]["content"] = f"{place % 100:02} "
+        yield chunk
+    choice.update(delta={}, finish_reason="stop")
+    yield chunk
 
-        assert anyio.run(main, backend=loop) == said
+
+READ_AHEAD: dict[str, Callable[[Any], Any]] = {
+    "here": lambda stream: stream,
+    "clocks": lambda stream: stream.timeout(between=60),
+    "Smooth": lambda stream: stream.paced(pacing.Smooth(max_lag=1e-3, tail=1e-3)),
+}
+
+
+@pytest.mark.parametrize("way", READ_AHEAD)
+@pytest.mark.parametrize("source", [_buffers, _dicts])
+def test_what_is_filled_again_for_each_item_is_read_in_time(read, source, way):
+    async def waited() -> AsyncIterator[Any]:
+        for item in source():
+            yield item
+
+    said = "".join(f"{place % 100:02} " for place in range(200))
+    read(READ_AHEAD[way](typestream.stream(source())))
+    assert "".join(read.texts) == said
+    read(
+        READ_AHEAD[way](
+            typestream.stream(waited()).as_sync() if read.runtime == "sync" else typestream.stream(waited())
+        )
+    )
+    assert "".join(read.texts) == said
 
 
 VARIABLE: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
