@@ -101,7 +101,10 @@ class Threaded(InMemory):
             return value
         if kind == "end":
             raise StopAsyncIteration
-        raise failure(value, wire=False) if isinstance(value, StopAsyncIteration) else value
+        ours = isinstance(value, (Exception, KeyboardInterrupt, SystemExit)) and not isinstance(
+            value, StopAsyncIteration
+        )
+        raise value if ours else failure(value, wire=False)  # another thread's cancellation is none of this task
 
     def _take(self) -> None:
         pump = self._pump

@@ -1,5 +1,6 @@
 """Any generator as a source: what it gives, what it raises, and what it does when it is told to stop."""
 
+import asyncio
 import contextvars
 import itertools
 import threading
@@ -304,6 +305,22 @@ def test_odd_exceptions_of_a_generator(read, error):
         read(typestream.stream(source()))
     if isinstance(error, Exception):
         assert caught.value.result.text == "half"
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "trio"])
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), GeneratorExit(), StopAsyncIteration()])
+def test_what_a_blocking_source_raises_cancels_nobody(loop, error):
+    def source() -> Iterator[str]:
+        yield "half"
+        raise error
+
+    async def main() -> str:
+        with pytest.raises(typestream.SourceError) as caught:
+            await typestream.stream(source()).as_async().collect()
+        assert caught.value.__cause__ is error
+        return caught.value.result.text
+
+    assert anyio.run(main, backend=loop) == "half"
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "trio"])
