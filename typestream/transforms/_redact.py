@@ -129,13 +129,8 @@ class _Redactor:
         return pieces
 
     def _match(self) -> "re.Match[str] | None":
-        """The next match that is not empty."""
-        start = self._at
-        while (match := self._pattern.search(self._text, start)) is not None and not match[0]:
-            start = match.end() + 1
-            if start > len(self._text):
-                return None
-        return match
+        """The next match that is not empty; where one is, another may begin at the same place."""
+        return next((match for match in self._pattern.finditer(self._text, self._at) if match[0]), None)
 
     def _open_at(self) -> int:
         found = self._open.search(self._text, self._at)
