@@ -1,5 +1,6 @@
 """The schedule: what is due when, whatever the policy."""
 
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -137,6 +138,32 @@ def test_log_probabilities_survive_the_cutting() -> None:
             events.append(got)
     assert [entry for event in events for entry in event.logprobs or ()] == ["p", "q"]
     assert "".join(event.text for event in events) == "abcd"
+
+
+class Breaths:
+    """What `re.split` gives, the empty ends and all."""
+
+    def __init__(self) -> None:
+        self.held = ""
+
+    def feed(self, text: str) -> list[str]:
+        *pieces, self.held = re.split(r"(?<=,)", self.held + text)
+        return ["", *pieces, ""]
+
+    def flush(self) -> list[str]:
+        return ["", self.held]
+
+
+@pytest.mark.parametrize(
+    ("per", "shown"),
+    [(Breaths, [(0.0, "a,"), (0.1, "b,"), (0.2, "c")]), ("delta", [(0.0, "a,"), (0.1, "b,c")])],
+)
+def test_what_is_empty_takes_no_time(per: object, shown: list[tuple[float, str]]) -> None:
+    schedule = Schedule(Steady(10, per=per))
+    for text in ("a,", "", "b,c"):
+        schedule.feed(TextDelta(text), 0.0)
+    schedule.end(0.0)
+    assert drain(schedule, 0.0) == [(pytest.approx(at), text) for at, text in shown]
 
 
 def test_choices_are_not_mixed() -> None:

@@ -26,7 +26,7 @@ class Cutter:
 
     def feed(self, delta: TextDelta, now: float) -> list[Batch]:
         """What is decided by now."""
-        since, pieces = self.since, self._segmenter.feed(delta.text)
+        since, pieces = self.since, list(filter(None, self._segmenter.feed(delta.text)))
         old, before = 0, self._held
         for piece in pieces:  # those that were there, but for knowing where they end
             before -= len(piece)
@@ -42,7 +42,7 @@ class Cutter:
 
     def flush(self) -> list[Batch]:
         """What was held back."""
-        return self._batches((self._segmenter.flush(), self.since))
+        return self._batches((list(filter(None, self._segmenter.flush())), self.since))
 
     def _batches(self, *groups: tuple[list[str], float]) -> list[Batch]:
         delta = self._delta

@@ -274,7 +274,8 @@ class Schedule:
     def _cut(self, delta: TextDelta, now: float) -> None:
         self._dues.begin(now)
         if self._skipping or self._policy.per == "delta":
-            self._enqueue([Batch(delta, [delta.text], now)])
+            if delta.text or delta.logprobs:
+                self._enqueue([Batch(delta, [delta.text], now)])
             return
         cutter = self._cutters.get(delta.index)
         if cutter is None:
