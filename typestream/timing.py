@@ -84,11 +84,11 @@ class Timing:
 
     def queued(self, characters: int, now: float) -> None:
         """So many characters wait to be shown, if text does wait."""
-        if self._queued is not None:
+        if self._queued is not None and characters:
             self._queued.append((characters, now))
 
     def shown(self, characters: int, now: float) -> None:
-        """The next so many characters were delivered; the lag is that of the oldest."""
+        """The next so many characters were delivered."""
         if self._run is not None:
             self._account()
         if self._first_shown is None:
@@ -96,21 +96,18 @@ class Timing:
         self._last_shown = now
         self._shown += characters
         queued = self._queued
-        if not queued:
-            return
-        waiting, since = queued[0]
-        lag = now - since
-        if lag > 0:
-            if lag > self._lag_max:
-                self._lag_max = lag
-            self._lag_sum += lag * characters
-        while characters >= waiting:
+        while queued and characters:
+            waiting, since = queued[0]
+            lag = now - since
+            if lag > 0:
+                if lag > self._lag_max:
+                    self._lag_max = lag
+                self._lag_sum += lag * (characters if characters < waiting else waiting)
+            if characters < waiting:
+                queued[0] = (waiting - characters, since)
+                return
             characters -= waiting
             queued.popleft()
-            if not queued:
-                return
-            waiting, since = queued[0]
-        queued[0] = (waiting - characters, since)
 
     def follow(self, run: "Run") -> None:
         """What is shown next, and when, stands in there."""

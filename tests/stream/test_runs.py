@@ -320,6 +320,29 @@ def test_looking_changes_nothing(runtime):
 
 
 @each_runtime
+@pytest.mark.parametrize("planned", [True, False])
+def test_the_lag_is_each_character_s_own(runtime, planned, monkeypatch):
+    async def scenario(kit):
+        stream = kit.open([(0, "ab"), (0.5, "cd"), (0.9, "ef")]).paced(Ahead(1))
+        seen = [await kit.next(stream)]
+        await kit.sleep(4.5)
+        seen += [text for _, text in await kit.read(stream)]
+        return seen, stream.result.timing.lag_mean, stream.result.timing.lag_max
+
+    class Ahead(Steady):
+        read_ahead = True
+        timeless = planned
+
+        def delay(self, piece, moment):
+            return 1.0
+
+    seen, mean, most = play(runtime, scenario)
+    assert seen == ["a", "bcde", "f"]
+    assert mean == pytest.approx((0 + 4.5 + 2 * 4.0 + 3.6 + 4.1) / 6)
+    assert most == pytest.approx(4.5)
+
+
+@each_runtime
 def test_the_text_of_another_choice_is_not_taken_for_the_first_s(runtime):
     async def scenario(kit):
         both = chunk(choice("The first says this.", 0), choice("The second, that.", 1))
