@@ -20,7 +20,10 @@ def gaps(text: str, policy: Typist) -> list[float]:
     return [after - before for (before, _), (after, _) in pairwise(simulate([(0.0, text)], policy))]
 
 
-@pytest.mark.parametrize("text", [PROSE, JAPANESE, "x" * 5001, "a b " * 1300])
+PUNCTUATION = [unit * 5001 for unit in ("嗯。啊？哦！呃…", "Hm… Ah… Oh… ", '"! "', "「……。」", "？", "... ")]
+
+
+@pytest.mark.parametrize("text", [PROSE, JAPANESE, "x" * 5001, "a b " * 1300, *PUNCTUATION])
 @pytest.mark.parametrize("wpm", [40, 240])
 def test_the_asked_mean_is_kept_over_5000_characters(text: str, wpm: int) -> None:
     for seed in range(5):

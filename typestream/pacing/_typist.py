@@ -21,6 +21,9 @@ COMMON = 1.15
 SETTLE = 60.0
 """Characters in which what was typed too fast or too slowly is made good."""
 
+SOONER, LATER = -0.7, 0.3
+"""By how much of a gap at most: sooner still than the pauses make it later where there is nothing but punctuation."""
+
 BEHIND = 2.0
 """Seconds of typing that may wait before a typist who catches up hurries."""
 
@@ -76,7 +79,7 @@ class _TypistPace:
         # the mean of a log-normal variable is exp(mu + sigma²/2)
         gap = characters * exp(moment.random.gauss(-spread * spread / 2, spread))
         gap *= self._longer(moment.previous, piece) if self._single else 1.0
-        gap *= 1 + max(-0.3, min(0.3, self._ahead / SETTLE))
+        gap *= 1 + max(SOONER, min(LATER, self._ahead / SETTLE))
         self._ahead += characters - gap
         seconds = gap * self._mean
         if self._catch_up:
