@@ -82,6 +82,12 @@ def test_without_text_there_is_nothing_to_compare(events):
         compare(Recording(events))
 
 
+@pytest.mark.parametrize("pace", ["steady:1e-7", "typist:1e-300"])
+def test_a_pace_of_days_is_refused(pace, recorded, capsys):
+    assert main(["compare", recorded, "--pace", pace]) == 1
+    assert capsys.readouterr().err.endswith(" takes longer than a day for this recording.\n")
+
+
 @pytest.mark.parametrize("late", [1e6, 1e12, float("inf"), float("nan")])
 def test_a_recording_of_days_is_refused(late):
     with pytest.raises(ValueError, match="longer than a day"):

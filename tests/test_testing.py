@@ -1,5 +1,8 @@
 """The helpers for tests are right themselves."""
 
+from typing import Any
+
+import anyio.lowlevel
 import pytest
 
 import typestream
@@ -43,6 +46,7 @@ def raising():
     ("maker", "complaint"),
     [
         (shared(), "a second source, which has to be a new one, raised StreamTruncated"),
+        (lambda: 5, "reading the source raised UnsupportedSource"),
         (raising, "reading the source raised SourceError: .*KeyError"),
         (lambda: [{"choices": [{"delta": {"content": "x"}}]}], "reading the source raised StreamTruncated"),
     ],
@@ -50,3 +54,9 @@ def raising():
 def test_what_is_wrong_with_a_source_is_an_assertion_that_says_so(maker, complaint):
     with pytest.raises(AssertionError, match=complaint):
         check_stream(maker)
+
+
+def test_there_are_two_backends():
+    backend: Any = "curio"
+    with pytest.raises(ValueError, match="asyncio"):
+        VirtualClock().run(anyio.lowlevel.checkpoint, backend)

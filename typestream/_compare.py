@@ -82,7 +82,7 @@ def compare(
 
     Raises:
         OSError: the path cannot be opened.
-        ValueError: it is no recording, there is no text in it, or it is longer than a day.
+        ValueError: it is no recording, there is no text in it, or it is longer than a day, or is at a policy's pace.
     """
     if not isinstance(recording, Recording):
         recording = Recording.load(recording)
@@ -95,6 +95,8 @@ def compare(
     rows: list[Row] = []
     for policy in policies:
         shown = simulate(arrivals, policy, end)
+        if shown[-1][0] > end + _LONGEST:
+            raise ValueError(f"{_name(policy)} takes longer than a day for this recording.")
         rows.append(Row(policy, shown, measure(arrivals, shown, end, _graphemes)))
     return Comparison(arrivals, end, rows)
 

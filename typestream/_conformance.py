@@ -5,7 +5,7 @@ from typing import Any
 
 from typestream._open import stream
 from typestream._sync import TokenStream
-from typestream.errors import StreamError
+from typestream.errors import StreamError, UnsupportedSource
 from typestream.pacing import Steady
 from typestream.result import Result
 
@@ -34,7 +34,7 @@ def check(maker: Callable[[], Any]) -> None:
 def _collected(maker: Callable[[], Any], complaint: str) -> Result:
     try:
         return _sync(maker).collect()
-    except StreamError as exc:
+    except (StreamError, UnsupportedSource) as exc:
         raise AssertionError(f"{complaint} {type(exc).__name__}: {exc}") from exc
 
 

@@ -116,6 +116,8 @@ class VirtualClock:
 
     def run(self, main: Callable[[], Awaitable[_T]], backend: Literal["asyncio", "trio"] = "asyncio") -> _T:
         """Run a coroutine function in virtual time, and give what it returns."""
+        if backend not in ("asyncio", "trio"):
+            raise ValueError(f'The backend must be "asyncio" or "trio", not {backend!r}.')
         if backend == "trio":
             import trio
             import trio.testing
