@@ -247,7 +247,7 @@ class Core:
                 self._tap(event, now)
             self._transformed(event, now)
         except Exception as exc:
-            self._broken(exc, now)
+            self._broken(exc)
 
     def _transformed(self, event: Event, now: float) -> None:
         transform = self._transform
@@ -262,13 +262,14 @@ class Core:
             self.result.completion = "complete"
             self._close_input(None, now)
 
-    def _broken(self, exc: Exception, now: float) -> None:
+    def _broken(self, exc: Exception) -> None:
         """A transform, a policy or a recording raised: what it held back is not shown."""
         self._transform = self._schedule = self._tap = None
         self._settle()
         self.read_ahead = False
         self.result.completion = "incomplete"
-        self._close_input(self._failed or failure(exc, wire=False), now)
+        self._source_ended = True
+        self._failed = self._failed or failure(exc, wire=False, of="A transform, a pacing policy or a recording")
 
     def _queue(self, event: Event, now: float) -> None:
         if self._schedule is None:
@@ -292,7 +293,7 @@ class Core:
             if self._schedule is not None:
                 self._schedule.end(now)
         except Exception as exc:
-            self._broken(exc, now)
+            self._broken(exc)
 
     # -- what to do now
 
@@ -307,7 +308,7 @@ class Core:
         try:
             due = self._schedule.poll(now) if self._schedule is not None else None
         except Exception as exc:
-            self._broken(exc, now)
+            self._broken(exc)
             due = None
         return self._answer(due, now)
 
@@ -383,14 +384,23 @@ class Core:
 
     def pace(self, policy: Pacing, order: Order, now: float) -> None:
         """From now on, show text as `policy` says."""
-        self.read_ahead = policy.read_ahead
-        if isinstance(self._schedule, Schedule) and not isinstance(policy, AsRecorded):
-            self._schedule.change(policy, now)
+        if self.ended:
             return
+        self.read_ahead = policy.read_ahead
+        try:
+            self._pace(policy, order, now)
+        except Exception as exc:
+            self._broken(exc)
+
+    def _pace(self, policy: Pacing, order: Order, now: float) -> None:
+        if isinstance(self._schedule, Schedule) and not isinstance(policy, AsRecorded):
+            self._schedule.change(policy, order, now)
+            return
+        schedule = None if isinstance(policy, Instant) else _schedule(policy, order)
         waiting = [*self._drained(now), *self.ready]
         self.ready.clear()
-        self._schedule = None if isinstance(policy, Instant) else _schedule(policy, order)
-        self.result.timing.paced(self._schedule is not None)
+        self._schedule = schedule
+        self.result.timing.paced(schedule is not None)
         self._settle()
         for event in waiting:
             self._queue(event, now)
@@ -423,7 +433,7 @@ class Core:
                 return
         except Exception as exc:
             if not self.ended:
-                self._broken(exc, now)
+                self._broken(exc)
             return
         self._tap = told if self._tap is None else both(self._tap, told)
         self._settle()
@@ -454,9 +464,13 @@ class Core:
 
     def skip(self) -> None:
         """Show what waits at once, and what comes as it comes."""
-        if self._schedule is not None:
+        if self._schedule is None:
+            return
+        self.read_ahead = False
+        try:
             self._schedule.skip()
-            self.read_ahead = False
+        except Exception as exc:
+            self._broken(exc)
 
     def pause(self, now: float) -> None:
         """Deliver nothing until `resume`."""
@@ -471,9 +485,13 @@ class Core:
 
     def resume(self, now: float) -> None:
         """Go on where `pause` held."""
-        if self._paused_at is not None and self._schedule is not None:
-            self._schedule.resume(now - self._paused_at, now)
-        self._paused_at = None
+        paused_at, self._paused_at = self._paused_at, None
+        if paused_at is None or self._schedule is None:
+            return
+        try:
+            self._schedule.resume(now - paused_at, now)
+        except Exception as exc:
+            self._broken(exc)
 
     def stop(self, now: float) -> None:
         """End now, without an error; what was delivered stays the result."""

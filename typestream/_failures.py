@@ -22,21 +22,22 @@ _HEADER = re.compile(r"(header (?:value|part))\b.*", re.IGNORECASE | re.DOTALL)
 _DECODING = frozenset({"JSONDecodeError", "UnicodeDecodeError", "DecodingError", "APIResponseValidationError"})
 
 
-def failure(exc: BaseException, *, wire: bool) -> StreamError:
+def failure(exc: BaseException, *, wire: bool, of: str = "The source") -> StreamError:
     """The error of our tree for an exception of the source, with that as its `__cause__`.
 
     Args:
         exc: what the source raised.
         wire: whether the source is a connection, so that what it raises is the connection's fault.
+        of: who raised it, where it was not the source.
     """
     if isinstance(exc, StreamError):
         return exc
-    error = _failure(exc, wire)
+    error = _failure(exc, wire, of)
     error.__cause__ = exc
     return error
 
 
-def _failure(exc: BaseException, wire: bool) -> StreamError:
+def _failure(exc: BaseException, wire: bool, of: str) -> StreamError:
     names = {base.__name__ for base in type(exc).__mro__}
     homes = {base.__module__.partition(".")[0] for base in type(exc).__mro__}
     said = _said(exc)
@@ -52,12 +53,12 @@ def _failure(exc: BaseException, wire: bool) -> StreamError:
     if (of_sdk or wire or of_http) and names & _DECODING:
         return StreamProtocolError(f"What the source sent cannot be decoded ({said}).", excerpt=_excerpt(exc))
     if of_sdk and "APIConnectionError" in names:
-        return StreamConnectionError(f"The connection failed: {_root(exc)}.")
+        return StreamConnectionError(_ended(f"The connection failed: {_root(exc)}"))
     if of_sdk and "APIError" in names:
         return _server(exc, None)
     if of_http or (wire and isinstance(exc, (OSError, EOFError, RuntimeError))):
-        return StreamConnectionError(f"The connection broke: {said}.")
-    return SourceError(f"The source raised {said}.")
+        return StreamConnectionError(_ended(f"The connection broke: {said}"))
+    return SourceError(_ended(f"{of} raised {said}"))
 
 
 def refusal(exc: BaseException) -> StreamServerError | None:
@@ -123,6 +124,10 @@ def _said(exc: BaseException) -> str:
     """What an exception says. A header that cannot be sent is not quoted: it may be the one with the key."""
     text = _HEADER.sub(r"\1", str(exc))
     return f"{type(exc).__name__}: {text}" if text else type(exc).__name__
+
+
+def _ended(sentence: str) -> str:
+    return sentence if sentence.endswith((".", "!", "?")) else f"{sentence}."
 
 
 def _excerpt(exc: BaseException) -> bytes:

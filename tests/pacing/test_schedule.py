@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from typestream.events import Event, Finish, TextDelta, Usage
-from typestream.pacing import Instant, Moment, Order, Pacing, Schedule, Smooth, Steady, Typist
+from typestream.pacing import AsRecorded, Instant, Moment, Order, Pacing, Pause, Schedule, Smooth, Steady, Typist
 from typestream.pacing._schedule import HOLD_LEAST, TICK
 from typestream.pacing._simulate import simulate
+from typestream.pacing._waiting import Batch, Waiting
 
 
 class Every(Pacing):
@@ -192,7 +193,7 @@ def test_a_pause_delays_what_was_due() -> None:
 def test_changing_the_policy_in_the_middle() -> None:
     schedule = fed(Steady(1), TextDelta("abcdef"))
     schedule.poll(10.0)
-    schedule.change(Steady(10), 10.5)
+    schedule.change(Steady(10), "barrier", 10.5)
     assert schedule.poll(10.5) == TextDelta("b")
     assert schedule.poll(10.5) == pytest.approx(10.6, abs=0.1)
     assert "".join(got for _, got in drain(schedule, 10.5)) == "cdef"
@@ -218,7 +219,7 @@ def test_what_is_undecided_waits_for_a_bounded_time_where_the_source_is_read_ahe
 def test_changing_the_pace_tears_nothing_unless_pieces_are_other_pieces_now(per: str, pieces: list[str]) -> None:
     schedule = Schedule(Steady(10))
     schedule.feed(TextDelta("👩\u200d"), 0.0)
-    schedule.change(Steady(2, per=per), 0.1)
+    schedule.change(Steady(2, per=per), "barrier", 0.1)
     schedule.feed(TextDelta("👧!"), 0.2)
     schedule.end(0.2)
     assert [text for _, text in drain(schedule, 0.2)] == pieces
@@ -264,6 +265,98 @@ def test_a_piece_that_was_held_counts_from_its_own_arrival() -> None:
     schedule.feed(TextDelta("cd"), 1.05)
     schedule.poll(1.05)
     assert list(policy.asked[-1].arrivals) == [0.0, pytest.approx(0.05)]
+
+
+def test_the_order_changes_with_the_pace() -> None:
+    schedule = fed(Steady(1), TextDelta("ab"), Usage(1), TextDelta("cd"), end=False)
+    schedule.poll(10.0)
+    schedule.change(Steady(10), "flush", 10.2)
+    assert [(at, got) for at, got in drain(schedule, 10.2)] == [
+        (10.2, "b"),
+        (10.2, Usage(1)),
+        (pytest.approx(10.3, abs=0.11), "c"),
+    ]
+    schedule.feed(TextDelta("ef"), 10.4)
+    schedule.feed(Usage(2), 10.4)
+    assert [at for at, _ in drain(schedule, 10.4)] == [10.4, 10.4]
+    schedule.change(Steady(10), "barrier", 10.4)
+    schedule.feed(TextDelta("gh"), 10.4)
+    schedule.feed(Usage(3), 10.4)
+    assert drain(schedule, 10.4)[-1] == (pytest.approx(10.6), Usage(3))
+
+
+class Half:
+    """A number that is no float, as numpy's."""
+
+    def __float__(self) -> float:
+        return 0.5
+
+    def __ge__(self, other: float) -> bool:
+        return other <= 0.5
+
+    def __lt__(self, other: float) -> bool:
+        return other > 0.5
+
+    def __radd__(self, other: float) -> "Half":
+        return self
+
+
+@pytest.mark.parametrize("timeless", [True, False])
+@pytest.mark.parametrize("seconds", [Half(), 0.5, 1])
+def test_times_may_be_any_numbers(seconds: Any, timeless: bool) -> None:
+    policy = Every(seconds)
+    policy.timeless = timeless
+    first, second = simulate([(0, "a"), (0, "b")], policy, 1)
+    assert (first, second) == ((0.0, "a"), (float(seconds), "b"))
+    schedule = fed(policy, TextDelta("a"), TextDelta("b"), TextDelta("c"))
+    schedule.poll(10.0)
+    run = schedule.run()
+    assert run is None or run.times.tolist() == [10 + float(seconds), 10 + 2 * float(seconds)]
+    assert type(schedule.poll(10.1)) is float
+
+
+def test_to_look_at_one_arrival_no_more_are_looked_at() -> None:
+    waiting = Waiting()
+    for at in range(3):
+        waiting.add(Batch(TextDelta("ab"), ["a", "b"], 0.0))
+        waiting.batches[-1].since = float(at)
+    waiting.add(Batch(Usage(1), [], 0.0))
+    assert list(waiting) == [waiting[at] for at in range(6)] == [0.0, 0.0, 1.0, 1.0, 2.0, 2.0]
+    assert [waiting[at] for at in range(-6, 0)] == list(waiting)
+    assert list(reversed(waiting)) == list(waiting)[::-1]
+    assert waiting[1:3] == [0.0, 1.0]
+    for at in (6, -7):
+        with pytest.raises(IndexError):
+            waiting[at]
+
+
+@pytest.mark.parametrize(
+    ("after", "text", "shown"),
+    [
+        ("\n", "a\n\nb", [0.0, 0.1, 0.2, 1.3]),
+        ("\n", "a\r\nb", [0.0, 0.1, 1.2]),
+        (".", "a. b", [0.0, 0.1, 1.2, 1.3]),
+        (" ", "a b", [0.0, 0.1, 1.2]),
+        ("", "a.b", [0.0, 0.1, 0.2]),
+    ],
+)
+def test_a_pause_may_be_after_any_character(after: str, text: str, shown: list[float]) -> None:
+    policy = Steady(10) + Pause(after, 1)
+    assert [at for at, _ in simulate([(0.0, text)], policy)] == pytest.approx(shown)
+
+
+def test_what_cannot_be_added_or_paused_after_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^Pause\(after\) must be the characters to pause after, as a str, not 5\.$"):
+        Pause(after=5)  # type: ignore[arg-type]
+    for one, other in ((AsRecorded(), Pause()), (Pause(), AsRecorded())):
+        with pytest.raises(TypeError, match="AsRecorded cannot be added to another policy"):
+            _ = one + other
+
+
+def test_a_seed_may_be_that_of_what_is_added() -> None:
+    shown = [simulate([(0.0, "Hello there.")], Pause() + Typist(seed=7)) for _ in range(2)]
+    assert shown[0] == shown[1]
+    assert (Typist(seed=1) + Typist(seed=2)).seed == 1
 
 
 @pytest.mark.parametrize("seconds", [-1.0, float("nan"), float("inf")])

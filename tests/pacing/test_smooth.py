@@ -213,7 +213,7 @@ def test_changing_to_smooth_counts_the_lag_from_the_arrivals() -> None:
     schedule = Schedule(Steady(1))
     schedule.feed(TextDelta("x" * 11), 0.0)
     schedule.poll(0.0)
-    schedule.change(Smooth(0.4), 0.1)
+    schedule.change(Smooth(0.4), "barrier", 0.1)
     now, shown = 0.1, []
     while isinstance(due := schedule.poll(now), (float, TextDelta)):
         if isinstance(due, float):

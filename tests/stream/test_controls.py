@@ -343,6 +343,123 @@ def test_what_a_policy_raises_is_a_source_error_with_what_was_shown(runtime):
     assert play(runtime, scenario) == (typestream.SourceError, ValueError, "a", "incomplete", True)
 
 
+class Unmade(pacing.Pacing):
+    """A policy of somebody's own that does not even begin."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def start(self):
+        raise self.error
+
+
+class Unfinished:
+    def feed(self, text):
+        return []
+
+    def flush(self):
+        raise ValueError("bad.")
+
+
+@each_runtime
+@pytest.mark.parametrize("error", [ValueError("bad."), StopIteration("bad.")], ids=repr)
+def test_a_policy_that_does_not_begin_is_a_source_error(runtime, error):
+    async def scenario(kit):
+        stream = kit.open([(0, "abcd"), (5, "e")])
+        seen = await kit.next(stream)
+        stream.paced(Unmade(error))
+        _, raised, _ = await kit.outcome(stream)
+        return seen, type(raised), raised.__cause__, str(raised), raised.result.text, raised.result.completion
+
+    said = f"A transform, a pacing policy or a recording raised {type(error).__name__}: bad."
+    assert play(runtime, scenario) == ("abcd", typestream.SourceError, error, said, "abcd", "incomplete")
+
+
+@each_runtime
+def test_a_policy_that_does_not_begin_changes_nothing_after_the_end(runtime):
+    async def scenario(kit):
+        stream = kit.open(WORD)
+        await kit.read(stream)
+        stream.paced(Unmade(ValueError("bad")))
+        return await kit.next(stream), stream.result.completion
+
+    assert play(runtime, scenario) == (None, "complete")
+
+
+@each_runtime
+def test_a_segmenter_that_fails_when_the_rest_is_to_be_shown_is_a_source_error(runtime):
+    async def scenario(kit):
+        stream = kit.open([(0, "ab"), (2, "c")]).paced(pacing.Steady(10, per=Unfinished))
+        kit.at(1, stream.skip)
+        _, error, at = await kit.outcome(stream)
+        return type(error), type(error.__cause__), at
+
+    error, cause, at = play(runtime, scenario)
+    assert (error, cause) == (typestream.SourceError, ValueError)
+    assert at in (1.0, 2.0)
+
+
+@each_runtime
+def test_paced_again_after_skip_is_a_pace_again(runtime):
+    async def scenario(kit):
+        stream = kit.open([*WORD, (2, "ghi")]).paced(TENTH).skip()
+        kit.at(1, lambda: stream.paced(TENTH))
+        return await kit.read(stream)
+
+    assert play(runtime, scenario) == [(0.0, "abcdef"), (2.0, "g"), (2.1, "h"), (2.2, "i")]
+
+
+@each_runtime
+def test_a_pause_before_the_first_text_does_not_count(runtime):
+    asked = []
+
+    class Asked(pacing.Pacing):
+        read_ahead = True
+
+        def delay(self, piece, moment):
+            asked.append((moment.due, moment.now, *moment.arrivals))
+            return 0.1
+
+    async def scenario(kit):
+        asked.clear()
+        stream = kit.open([(2, "abc")]).paced(Asked())
+        kit.at(1, stream.pause)
+        kit.at(5, stream.resume)
+        return await kit.read(stream)
+
+    assert play(runtime, scenario) == [(5.0, "a"), (5.1, "b"), (5.2, "c")]
+    assert min(min(times) for times in asked) == 0
+
+
+@each_runtime
+def test_what_came_in_a_pause_is_shown_at_its_pace_by_a_policy_that_does_not_adapt(runtime):
+    async def scenario(kit):
+        stream = kit.open([(0, "Hm. "), (11, "x" * 40), (30, "end")]).paced(pacing.Typist(seed=1, catch_up=True))
+        kit.at(10, stream.pause)
+        kit.at(20, stream.resume)
+        return await kit.read(stream)
+
+    after = [(at, text) for at, text in play(runtime, scenario) if at > 10]
+    assert after[0][0] >= 20
+    assert [text for _, text in after[:30]] == ["x"] * 30
+
+
+@each_runtime
+def test_a_recording_whose_pace_changes_in_a_pause_waits_no_longer_than_that_pace_says(runtime):
+    events: Any = [(0.0, typestream.TextDelta("a")), (1.0, typestream.TextDelta("b"))]
+    recording = typestream.Recording(events, "complete", 1.0)
+
+    async def scenario(kit):
+        replayed = typestream.replay(recording)
+        stream = (replayed.as_async() if kit.asynchronous else replayed).paced(pacing.AsRecorded())
+        kit.at(0.5, stream.pause)
+        kit.at(7, lambda: stream.paced(pacing.AsRecorded(0.5)))
+        kit.at(8, stream.resume)
+        return await kit.read(stream)
+
+    assert play(runtime, scenario) == [(0.0, "a"), (10.0, "b")]
+
+
 class Connection:
     """A response over a script, and its socket."""
 

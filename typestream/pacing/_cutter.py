@@ -40,6 +40,11 @@ class Cutter:
             self._logprobs += delta.logprobs
         return self._batches((pieces[:old], since), (pieces[old:], now))
 
+    def resume(self, seconds: float, now: float) -> None:
+        """So long was the stream paused, until now."""
+        if self.since < inf:
+            self.since = min(self.since + seconds, now)
+
     def flush(self) -> list[Batch]:
         """What was held back."""
         return self._batches((list(filter(None, self._segmenter.flush())), self.since))

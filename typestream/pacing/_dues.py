@@ -85,10 +85,12 @@ class Dues:
         """So long was the stream paused, until now: what was due is due that much later, and what arrived in that time
         counts as arrived now."""
         self.last += seconds
-        self._news += seconds
+        self._news = min(self._news + seconds, now)
         if self._start is not None:
-            self._start += seconds
+            self._start = min(self._start + seconds, now)
         for batch in self._waiting.batches:
+            if batch.arrived > now - seconds:
+                batch.arrived = now
             batch.since = min(batch.since, self._at(now))
         if self.adaptive:
             self._adopt(self._policy)
@@ -128,7 +130,7 @@ class Dues:
         delay = self._pace.delay(text, self._now())
         if not 0 <= delay < inf:
             raise ValueError(f"{self._policy!r} gave a delay of {delay} seconds; it must be 0 or more.")
-        due = self.last + delay  # max() is spelt out: it is asked for every piece
+        due = self.last + float(delay)  # max() is spelt out: it is asked for every piece
         if due < arrived:
             due = arrived
         return due if due > self._earliest else self._earliest
@@ -160,7 +162,7 @@ class Dues:
         for gap in gaps:
             if not 0 <= gap < inf:
                 break  # it is refused when it is that piece's turn
-            due += gap  # the same as in `_asked`: all of these have arrived, and none is due yet
+            due += float(gap)  # the same as in `_asked`: all of these have arrived, and none is due yet
             known.append(due)
         return known
 

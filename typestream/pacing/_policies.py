@@ -62,14 +62,18 @@ class Pause(Pacing):
 
     def __post_init__(self) -> None:
         check("Pause(seconds)", self.seconds, zero=True)
+        if not isinstance(self.after, str):
+            raise ValueError(f"Pause(after) must be the characters to pause after, as a str, not {self.after!r}.")
 
     def delay(self, piece: str, moment: Moment) -> float:
-        before, ahead = moment.previous.rstrip(), piece[:1]
+        before, ahead = moment.previous, piece[:1]
+        if before[-1:] not in self.after:  # it may pause after white space, too
+            before = before.rstrip()
         end = before[-1:]
         if not end or end not in self.after or ahead in self.after:
             return 0.0  # of "?!" or "..." only the last
         # the point in 3.14 ends nothing
-        spaced = len(before) < len(moment.previous) or ahead.isspace() or not end.isascii()
+        spaced = len(before) < len(moment.previous) or end.isspace() or ahead.isspace() or not end.isascii()
         return self.seconds if spaced or not ahead.isalnum() else 0.0
 
 
@@ -87,9 +91,13 @@ class Added(Pacing):
     hold: float = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        from typestream.pacing._recorded import AsRecorded
+
+        if isinstance(self.first, AsRecorded) or isinstance(self.second, AsRecorded):
+            raise TypeError("AsRecorded cannot be added to another policy: it shows every event when it came.")
         put = object.__setattr__
         put(self, "per", self.first.per)
-        put(self, "seed", self.first.seed)
+        put(self, "seed", self.second.seed if self.first.seed is None else self.first.seed)
         put(self, "read_ahead", self.first.read_ahead or self.second.read_ahead)
         put(self, "adaptive", self.first.adaptive or self.second.adaptive)
         put(self, "timeless", self.first.timeless and self.second.timeless)

@@ -66,7 +66,7 @@ class RecordedSchedule:
     def resume(self, seconds: float, now: float) -> None:
         """So long was the stream paused, until now."""
         if self._start is not None:
-            self._start += seconds
+            self._start = min(self._start + seconds, now)
 
     def poll(self, now: float) -> Event | float | None:
         """What is due now; or when the next event is; or None, when nothing waits."""

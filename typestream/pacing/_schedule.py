@@ -70,6 +70,7 @@ class Schedule:
 
     def _adopt(self, policy: Pacing) -> None:
         self._policy = policy
+        self._hold = float(policy.hold)
         self._segmenter: Callable[[], Segmenter] = segmenter(policy.per)
 
     # -- what happens
@@ -101,11 +102,19 @@ class Schedule:
     def resume(self, seconds: float, now: float) -> None:
         """So long was the stream paused, until now: what was due in that time is due that much later, and what arrived
         in that time counts as arrived now."""
-        self._dues.resume(seconds, self._clamp(now))
-
-    def change(self, policy: Pacing, now: float) -> None:
-        """Go on with another policy; pieces that wait already stay as they were cut."""
         now = self._clamp(now)
+        for cutter in self._cutters.values():
+            cutter.resume(seconds, now)
+        self._dues.resume(seconds, now)
+
+    def change(self, policy: Pacing, order: Order, now: float) -> None:
+        """Go on with another policy, even after `skip`; pieces that wait already stay as they were cut."""
+        now = self._clamp(now)
+        self._skipping = False
+        self._order = order
+        if order == "flush":
+            events = (at for at, batch in enumerate(self._waiting.batches, 1) if not batch.texts)
+            self._rush = max(events, default=0)
         if policy.per != self._policy.per:
             self._flush_cutters()
         self._adopt(policy)
@@ -293,7 +302,7 @@ class Schedule:
         if not self._cutters or not self._policy.read_ahead:
             return inf
         since = min(cutter.since for cutter in self._cutters.values())
-        until = since + self._policy.hold
+        until = since + self._hold
         if self._policy.per == "grapheme":
             until = min(until, max(since + HOLD_LEAST, self._last_shown + FREEZE))
         return until

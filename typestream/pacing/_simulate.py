@@ -28,13 +28,13 @@ def simulate(
     came: list[tuple[float, str]] = []
     for at, text in arrivals:
         if text:
-            came.append((max(at, came[-1][0]) if came else at, text))
+            came.append((max(float(at), came[-1][0]) if came else float(at), text))
     if isinstance(policy, Instant) or not came:
         return came
     if isinstance(policy, AsRecorded):
         start = came[0][0]
         return [(start + (at - start) / policy.speed, text) for at, text in came]
-    return _scheduled(came, policy, came[-1][0] if end is None else max(end, came[-1][0]))
+    return _scheduled(came, policy, came[-1][0] if end is None else max(float(end), came[-1][0]))
 
 
 def _scheduled(came: list[tuple[float, str]], policy: Pacing, end: float) -> list[tuple[float, str]]:

@@ -1,8 +1,8 @@
 """What waits to be shown: pieces, kept as they came."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
-from itertools import chain, repeat
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice, repeat
 from typing import overload
 
 from typestream.events import Event, TextDelta
@@ -49,7 +49,10 @@ class Waiting(Sequence[float]):
         return self.pieces
 
     def __iter__(self) -> Iterator[float]:
-        return chain.from_iterable(repeat(batch.since, len(batch.texts) - batch.next) for batch in self.batches)
+        return _arrivals(self.batches)
+
+    def __reversed__(self) -> Iterator[float]:
+        return _arrivals(reversed(self.batches))
 
     @overload
     def __getitem__(self, at: int) -> float: ...
@@ -58,7 +61,11 @@ class Waiting(Sequence[float]):
     def __getitem__(self, at: slice) -> list[float]: ...
 
     def __getitem__(self, at: int | slice) -> float | list[float]:
-        return list(self)[at]
+        if isinstance(at, slice):
+            return list(self)[at]
+        for arrived in islice(self, at, None) if at >= 0 else islice(reversed(self), -at - 1, None):
+            return arrived
+        raise IndexError("So many pieces do not wait.")
 
     def add(self, batch: Batch) -> None:
         """That waits, too."""
@@ -87,3 +94,7 @@ class Waiting(Sequence[float]):
             if pieces <= 0:
                 assert type(batch.event) is TextDelta
                 return batch.event
+
+
+def _arrivals(batches: Iterable[Batch]) -> Iterator[float]:
+    return chain.from_iterable(repeat(batch.since, len(batch.texts) - batch.next) for batch in batches)
