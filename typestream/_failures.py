@@ -16,7 +16,7 @@ from typestream.errors import (
 
 __all__ = ("failure", "refusal", "refusal_of", "refused")
 
-_HTTP = frozenset({"httpx", "httpx2", "httpcore", "httpcore2", "h11", "h2", "requests", "urllib3", "aiohttp"})
+_HTTP = frozenset({"httpx", "httpx2", "httpcore", "httpcore2", "h11", "h2", "requests", "urllib3", "aiohttp", "http"})
 _SDK = frozenset({"openai", "anthropic", "groq", "mistralai", "together", "cerebras"})
 _HEADER = re.compile(r"(header (?:value|part))\b.*", re.IGNORECASE | re.DOTALL)
 _DECODING = frozenset({"JSONDecodeError", "UnicodeDecodeError", "DecodingError", "APIResponseValidationError"})
@@ -39,7 +39,7 @@ def failure(exc: BaseException, *, wire: bool, of: str = "The source") -> Stream
 
 def _failure(exc: BaseException, wire: bool, of: str) -> StreamError:
     names = {base.__name__ for base in type(exc).__mro__}
-    homes = {base.__module__.partition(".")[0] for base in type(exc).__mro__}
+    homes = {str(base.__module__).partition(".")[0] for base in type(exc).__mro__}
     said = _said(exc)
     of_sdk, of_http = bool(homes & _SDK), bool(homes & _HTTP)
     if of_sdk and "APIStatusError" in names:
@@ -122,7 +122,10 @@ def _root(exc: BaseException) -> str:
 
 def _said(exc: BaseException) -> str:
     """What an exception says. A header that cannot be sent is not quoted: it may be the one with the key."""
-    text = _HEADER.sub(r"\1", str(exc))
+    try:
+        text = _HEADER.sub(r"\1", str(exc))
+    except Exception:  # an exception of somebody's own, with a fault of its own
+        text = ""
     return f"{type(exc).__name__}: {text}" if text else type(exc).__name__
 
 

@@ -295,7 +295,14 @@ def test_context_variables_are_kept_from_item_to_item(read):
     assert read.texts == ["of the reader", "of the generator"]
 
 
-@pytest.mark.parametrize("error", [StopIteration("x"), StopAsyncIteration(), GeneratorExit(), Exception()])
+class Mute(Exception):
+    __module__ = None  # type: ignore[assignment]
+
+    def __str__(self) -> str:
+        raise AttributeError("said")
+
+
+@pytest.mark.parametrize("error", [StopIteration("x"), StopAsyncIteration(), GeneratorExit(), Exception(), Mute()])
 def test_odd_exceptions_of_a_generator(read, error):
     def source() -> Iterator[str]:
         yield "half"
