@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from typestream.events import Event, Finish, TextDelta, Usage
+from typestream.events import Citation, Event, Finish, Other, TextDelta, Usage
 from typestream.pacing import AsRecorded, Instant, Moment, Order, Pacing, Pause, Schedule, Smooth, Steady, Typist
 from typestream.pacing._schedule import HOLD_LEAST, TICK
 from typestream.pacing._simulate import simulate
@@ -281,8 +281,46 @@ def test_the_order_changes_with_the_pace() -> None:
     assert [at for at, _ in drain(schedule, 10.4)] == [10.4, 10.4]
     schedule.change(Steady(10), "barrier", 10.4)
     schedule.feed(TextDelta("gh"), 10.4)
-    schedule.feed(Usage(3), 10.4)
-    assert drain(schedule, 10.4)[-1] == (pytest.approx(10.6), Usage(3))
+    schedule.feed(Finish("stop"), 10.4)
+    assert drain(schedule, 10.4)[-1] == (pytest.approx(10.6), Finish("stop"))
+
+
+ASIDES = st.one_of(
+    st.builds(Usage, st.integers(1, 9)), st.just(Other("x")), st.just(Citation(None, None, "c", None, None))
+)
+
+
+@given(
+    st.lists(
+        st.one_of(st.sampled_from(["Hel", "lo ", "wor", "ld. ", "e", "\u0301", "ไทย", "\r", "\n"]), ASIDES), max_size=25
+    ),
+    st.sampled_from(["grapheme", "word", "sentence", "line"]),
+    st.sampled_from([Steady, Smooth]),
+)
+def test_what_is_no_part_of_the_text_tears_nothing(said, per, kind):
+    """As where each chunk comes with usage, or with a field that nobody knows."""
+    policy = Steady(100, per=per) if kind is Steady else Smooth(per=per)
+    texts = [each for each in said if isinstance(each, str)]
+    out = drain(fed(policy, *(TextDelta(each) if isinstance(each, str) else each for each in said)), 10.0)
+    plain = drain(fed(policy, *map(TextDelta, texts)), 10.0)
+    assert [(at, got) for at, got in out if isinstance(got, str)] == plain
+    assert [got for _, got in out if not isinstance(got, str)] == [each for each in said if not isinstance(each, str)]
+    shown, events = 0, [got for _, got in out]
+    for place, each in enumerate(said):
+        if not isinstance(each, str):
+            before = sum(len(each) for each in said[:place] if isinstance(each, str))
+            at = next(n for n, got in enumerate(events) if got is each and n >= shown)
+            assert sum(len(got) for got in events[:at] if isinstance(got, str)) >= before
+            shown = at + 1
+
+
+def test_what_is_held_of_one_choice_is_not_torn_when_that_of_another_has_waited_long_enough() -> None:
+    schedule = Schedule(Ahead(0.0))
+    schedule.feed(TextDelta("a", 1), 10.0)
+    schedule.feed(TextDelta("e"), 10.01)
+    assert drain(schedule, 10.01, until=10.02) == [(pytest.approx(10.0 + HOLD_LEAST), "a")]
+    schedule.feed(TextDelta("\u0301b"), 10.02)
+    assert [got for _, got in drain(schedule, 10.02)] == ["e\u0301", "b"]
 
 
 class Half:

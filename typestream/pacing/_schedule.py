@@ -9,7 +9,7 @@ from itertools import count
 from math import inf
 from typing import Any, Literal
 
-from typestream.events import Event, TextDelta, recut
+from typestream.events import Citation, Event, Other, Start, TextDelta, Usage, recut
 from typestream.pacing._cutter import Cutter
 from typestream.pacing._dues import Dues
 from typestream.pacing._policy import Pacing, Segmenter
@@ -32,6 +32,10 @@ FREEZE = 0.2
 
 AHEAD = 64
 """For so many pieces a policy is asked at once, at the most."""
+
+ASIDE = (Start, Usage, Citation, Other)
+"""What is no part of the text, and tears no word or cluster: it comes after the piece that has the last of what came
+before it."""
 
 _turns = count(1)
 """Streams that begin together shall not all ask at the same time: the first run of each has another length."""
@@ -58,6 +62,7 @@ class Schedule:
         self._rest = -inf  # when the next piece is due, as long as nothing has happened since that was found out
         self._last = TextDelta("")  # the last delta that something of was shown
         self._logprobs: list[Any] = []  # of what was shown last
+        self._aside: list[Batch] = []  # events behind the text that is held
         self._skipping = False
         self._dues = Dues(policy, self._waiting)
         self._adopt(policy)
@@ -81,10 +86,16 @@ class Schedule:
         if type(event) is TextDelta:
             self._cut(event, now)
             return
+        if isinstance(event, ASIDE) and self._order == "barrier" and len(self._cutters) == 1 and self._holds():
+            self._aside.append(Batch(event, [], now))
+            return
         self._flush_cutters()
         self._waiting.add(Batch(event, [], now))
         if self._order == "flush":
             self._rush = len(self._waiting.batches)
+
+    def _holds(self) -> bool:
+        return any(cutter.since < inf for cutter in self._cutters.values())
 
     def end(self, now: float) -> None:
         """Nothing more will arrive."""
@@ -172,7 +183,7 @@ class Schedule:
             until = self._held_until()
             if now < until:
                 return until if until < inf else None
-            self._flush_cutters()
+            self._flush_cutters(now)
         dues = self._dues
         first: str | None = None
         more: list[str] = []
@@ -288,23 +299,40 @@ class Schedule:
             return
         cutter = self._cutters.get(delta.index)
         if cutter is None:
+            if self._aside:  # that is of another choice
+                self._flush_cutters()
             cutter = self._cutters[delta.index] = Cutter(self._segmenter())
-        self._enqueue(cutter.feed(delta, now))
+        batches = cutter.feed(delta, now)
+        if batches and self._aside:  # what was held is in the first piece
+            first = batches[0]
+            self._enqueue([Batch(first.event, first.texts[:1], first.arrived)])
+            self._let_go()
+            batches = [Batch(first.event, first.texts[1:], first.arrived), *batches[1:]]
+        self._enqueue([batch for batch in batches if batch.texts])
 
-    def _flush_cutters(self) -> None:
-        if self._cutters:
-            for cutter in self._cutters.values():
+    def _flush_cutters(self, now: float = inf) -> None:
+        """What is undecided goes out as it is; all of it, or what is held for long enough by then."""
+        for index, cutter in list(self._cutters.items()):
+            if self._until(cutter) <= now:
                 self._enqueue(cutter.flush())
-            self._cutters.clear()
+                del self._cutters[index]
+        if not self._cutters:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        self._waiting.batches.extend(self._aside)
+        self._aside.clear()
 
     def _held_until(self) -> float:
         """When what is undecided goes out as it is; only where the source is read meanwhile can it be waited for."""
         if not self._cutters or not self._policy.read_ahead:
             return inf
-        since = min(cutter.since for cutter in self._cutters.values())
-        until = since + self._hold
+        return min(map(self._until, self._cutters.values()))
+
+    def _until(self, cutter: Cutter) -> float:
+        until = cutter.since + self._hold
         if self._policy.per == "grapheme":
-            until = min(until, max(since + HOLD_LEAST, self._last_shown + FREEZE))
+            until = min(until, max(cutter.since + HOLD_LEAST, self._last_shown + FREEZE))
         return until
 
     def _enqueue(self, batches: list[Batch]) -> None:
