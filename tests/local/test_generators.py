@@ -12,7 +12,7 @@ import pytest
 
 import typestream
 from tests.local.conftest import until
-from typestream import Usage, pacing
+from typestream import Start, TextDelta, Usage, pacing
 from typestream._readahead import LIMIT
 from typestream.testing import VirtualClock
 
@@ -72,6 +72,54 @@ def test_a_number_after_text_keeps_the_text(read):
     with pytest.raises(typestream.StreamError, match="int") as caught:
         read(typestream.stream(iter(["a", "b", 3])))
     assert caught.value.result.text == "ab"
+
+
+class Letters(str):
+    """As numpy's strings and those of an enumeration: characters, and another `str()`."""
+
+    def __str__(self) -> str:
+        return "another"
+
+
+class Marked(TextDelta):
+    """An event of somebody's own."""
+
+
+DATA = "é😀".encode()
+
+
+@pytest.mark.parametrize(
+    ("items", "text"),
+    [
+        ([Letters("a"), "b", Letters("é")], "abé"),
+        ([Start(), TextDelta("a"), Letters("b"), DATA, bytearray(b"c")], "abé😀c"),
+        ([Start(), DATA[:3], None, "", DATA[3:]], "é😀"),
+        ([Start(), DATA[:3], Usage(1), DATA[3:]], "é😀"),
+        ([Start(), DATA[:3], TextDelta("a"), "b"], "é\ufffdab"),
+        ([Start(), DATA[:3], "b"], "é\ufffdb"),
+        ([Marked("a"), TextDelta("b")], "ab"),
+        ([TextDelta("a"), Marked("b", 0)], "ab"),
+        ([DATA[:3], "", None, b"", DATA[3:]], "é😀"),
+    ],
+)
+def test_text_of_every_kind_is_the_same_text(read, items, text):
+    stream = typestream.stream(iter(items))
+    events = read(stream)
+    assert "".join(each.text for each in events if type(each) is TextDelta) == text
+    assert (stream.result.text, stream.result.completion) == (text, "complete")
+
+
+def test_events_that_end_inside_a_character(read):
+    with pytest.raises(typestream.StreamTruncated) as caught:
+        read(typestream.stream(iter([Start(), "a", DATA[:1]])))
+    assert caught.value.result.text == "a"
+
+
+@pytest.mark.parametrize("item", [{"choices": [{"delta": {"content": "b"}}]}, 5, ["b"], object()])
+def test_events_that_go_on_with_something_else(read, item):
+    with pytest.raises(typestream.StreamProtocolError, match=f"went on with .*{type(item).__name__}") as caught:
+        read(typestream.stream(iter([TextDelta("a"), item])))
+    assert caught.value.result.text == "a"
 
 
 def test_a_generator_that_raises(read):

@@ -14,6 +14,7 @@ from typestream.decode.responses import ResponsesDecoder
 from typestream.decode.text import BYTES, EventDecoder, TextDecoder
 from typestream.decode.tokens import SHAPES, TokenDecoder
 from typestream.errors import UnsupportedSource
+from typestream.events import Event
 
 __all__ = ("choose",)
 
@@ -40,7 +41,7 @@ def choose(item: Any) -> Decoder | None:
         return TextDecoder() if len(item) else None
     if item is None or (isinstance(item, dict | list | tuple) and not item):
         return None
-    if type(item).__module__ == "typestream.events":
+    if isinstance(item, Event):
         return EventDecoder()
     if any(hasattr(type(item), name) for name in ("__index__", "__float__", "__array__")):
         raise UnsupportedSource(

@@ -5,15 +5,18 @@ UTF-8 becomes U+FFFD; a source that ends inside a character was cut short.
 """
 
 import codecs
-from typing import Any
+from dataclasses import fields
+from typing import Any, ClassVar, Final, get_args
 
 from typestream.decode._base import Completion, Decoded
 from typestream.decode._surrogates import mended
-from typestream.events import Other, Start, TextDelta
+from typestream.events import Event, Start, TextDelta
 
 __all__ = ("BYTES", "EventDecoder", "TextDecoder")
 
 BYTES = (bytes, bytearray, memoryview)
+
+_EVENTS: Final = frozenset(get_args(Event))
 
 
 class TextDecoder:
@@ -21,6 +24,7 @@ class TextDecoder:
 
     completion: Completion
     ended: bool
+    _takes: ClassVar = "str or bytes"
 
     def __init__(self) -> None:
         self.completion = "incomplete"
@@ -31,14 +35,14 @@ class TextDecoder:
 
     def decode(self, item: Any, raw: Any) -> Decoded:
         if type(item) is str or isinstance(item, str):
-            text = self._cut() + str(item)
+            text = self._cut() + str.__str__(item) if item else ""  # one of an enumeration has a `str()` of its own
         elif isinstance(item, BYTES):
             text = self._utf8.decode(bytes(item))
             self._open = bool(self._utf8.getstate()[0])
         elif item is None:
             return []
         else:
-            raise TypeError(f"a stream of text went on with {type(item).__name__}; give str or bytes")
+            raise TypeError(f"a stream of {self._takes} went on with {type(item).__name__}")
         if not text:
             return []
         if self._started:
@@ -65,29 +69,22 @@ class TextDecoder:
         return []
 
 
-class EventDecoder:
-    """Events of ours pass through as they are; a string is text."""
+class EventDecoder(TextDecoder):
+    """Events of ours pass through as they are, also between strings and bytes, which are text."""
 
-    completion: Completion
-    ended: bool
+    _takes = "events, str or bytes"
 
     def __init__(self) -> None:
-        self.completion = "incomplete"
-        self.ended = False
+        super().__init__()
+        self._started = True  # by an event, or without one
 
     def decode(self, item: Any, raw: Any) -> Decoded:
-        if item is None or item == "":
-            return []
-        if type(item) is str:
-            return [TextDelta(item)]
-        return [item if type(item).__module__ == "typestream.events" else Other(type(item).__name__, raw=raw)]
-
-    def brief(self, item: Any, raw: Any) -> str | Decoded:
-        """The same; but text that needs nothing done to it comes as it is."""
-        if type(item) is str and item and (item.isascii() or mended(item)):
-            return item
-        return self.decode(item, raw)
-
-    def end(self) -> Decoded:
-        self.completion = "complete"
-        return []
+        kind = type(item)
+        if kind not in _EVENTS:
+            ours = next((each for each in kind.__mro__ if each in _EVENTS), None)
+            if ours is None:
+                return super().decode(item, raw)
+            item = ours(**{each.name: getattr(item, each.name) for each in fields(ours) if each.name != "raw"}, raw=raw)
+        if self._open and type(item) is TextDelta:
+            return [TextDelta(self._cut()), item]
+        return [item]
