@@ -58,6 +58,21 @@ def test_a_step_sees_the_text_so_far(runtime):
     assert step.seen == ["> ", "> a", "> a", "> abc"]
 
 
+class Letters(str):
+    """As numpy's strings and those of an enumeration: characters, and another `str()`."""
+
+    def __str__(self) -> str:
+        return "another"
+
+
+def test_a_step_may_give_its_text_as_any_kind_of_str(runtime):
+    step = Step(Letters("a"), "b", Letters("é"))
+    result = collected(runtime, step)
+    assert (result.text, type(result.text)) == ("abé", str)
+    assert step.seen == ["", "a", "ab", "abé"]
+    assert {type(each) for each in step.seen} == {str}
+
+
 def test_max_tokens_counts_the_steps(runtime):
     step = Step(*"abcdef")
     result = collected(runtime, step, max_tokens=3)
@@ -188,6 +203,19 @@ def test_a_step_that_gives_no_text(runtime, piece):
     with pytest.raises(typestream.SourceError, match=f"str or None, not .*{type(piece).__name__}") as caught:
         collected(runtime, Step("a", piece))
     assert caught.value.result.text == "a"
+
+
+@pytest.mark.parametrize("error", [StopIteration, StopAsyncIteration])
+def test_a_decode_that_runs_out_is_no_end_either(runtime, error):
+    def decode(ids: list[int]) -> str:
+        if len(ids) > 1:
+            raise error
+        return "a"
+
+    with pytest.raises(typestream.SourceError) as caught:
+        collected(runtime, Step(1, 2, 3), decode=decode)
+    assert caught.value.result.text == "a"
+    assert caught.value.result.completion == "incomplete"
 
 
 @pytest.mark.parametrize("error", [StopIteration, StopAsyncIteration])

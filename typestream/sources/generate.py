@@ -78,7 +78,8 @@ class TextState(_State):
     def _read(self, given: Any) -> tuple[str, Any]:
         if not isinstance(given, str):
             raise TypeError(f"step(context) must return a str or None, not {_refused(given)}.")
-        return given, given
+        text = str.__str__(given)  # the characters, of a kind of str that has a `str()` of its own, too
+        return text, text
 
 
 class IdState(_State):
@@ -136,10 +137,9 @@ class Loop(Iterator[Event | str | None]):
                 raise StopIteration
             if not state.over():
                 try:
-                    given = self._step(state.seen())
+                    state.take(self._step(state.seen()))
                 except StopIteration as exc:
                     raise _unended(exc) from exc
-                state.take(given)
         return state.ready.popleft() if state.ready else None
 
 
@@ -157,10 +157,9 @@ class AsyncLoop(AsyncIterator[Event | str | None]):
                 raise StopAsyncIteration
             if not state.over():
                 try:
-                    given = await self._step(state.seen())
+                    state.take(await self._step(state.seen()))
                 except StopAsyncIteration as exc:
                     raise _unended(exc) from exc
-                state.take(given)
         if state.ready:
             return state.ready.popleft()
         from typestream import _aio
@@ -170,7 +169,7 @@ class AsyncLoop(AsyncIterator[Event | str | None]):
 
 
 def _unended(exc: Exception) -> RuntimeError:
-    return RuntimeError(f"step(context) raised {type(exc).__name__}; at the end of the answer it returns None.")
+    return RuntimeError(f"step or decode raised {type(exc).__name__}; at the end of the answer a step returns None.")
 
 
 def _refused(thing: Any) -> str:
