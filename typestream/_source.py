@@ -188,7 +188,10 @@ class SyncSource(_Source):
             return iter(self._relayed(given, "as_sync"))
         self._closers.append(_closer(given, "close"))
         self._iterated = given
-        return iter(given)
+        items = iter(given)
+        if items is not given:
+            self._closers.append(_closer(items, "close"))
+        return items
 
     def _entered(self, given: Any) -> Any:
         entered = given.__enter__()

@@ -174,6 +174,30 @@ def test_leaving_closes_the_generator(read):
     assert closed.wait(20)
 
 
+@pytest.mark.parametrize("most", [1, None])
+def test_leaving_closes_what_an_iterable_made(read, most):
+    """Its `__iter__` is a generator, which somebody else holds on to."""
+    made: list[Iterator[str]] = []
+    ended: list[str] = []
+
+    class Source:
+        def __iter__(self) -> Iterator[str]:
+            made.append(self.pieces())
+            return made[0]
+
+        def pieces(self) -> Iterator[str]:
+            try:
+                yield from "abc"
+            finally:
+                ended.append("pieces")
+
+        def close(self) -> None:
+            ended.append("source")
+
+    read(typestream.stream(Source()), most=most)
+    assert until(lambda: ended == ["pieces", "source"])
+
+
 def test_text_cut_inside_its_characters(read):
     """Bytes of every kind, cut anywhere, and strings between whole characters."""
     data = "né € 👍🏽 日本".encode()
