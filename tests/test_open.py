@@ -2,6 +2,7 @@
 
 import asyncio
 import pathlib
+from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
@@ -315,6 +316,44 @@ def test_require_says_what_the_end_of_an_answer_is(require, fails):
     else:
         assert stream.collect().completion == "incomplete"
     assert stream.result.text == "Hello"
+
+
+def opening(way: str, error: type[Exception]) -> Any:
+    def fail(self: Any) -> Any:
+        raise error
+
+    async def fail_later(self: Any) -> Any:
+        raise error
+
+    async def leave(self: Any, *given: Any) -> None: ...
+
+    if way == "await":
+        return fail_later(None)
+    methods = {way: fail_later if way == "__aenter__" else fail, "__exit__": leave, "__aexit__": leave}
+    return type("Opening", (), methods)()
+
+
+@pytest.mark.parametrize(
+    ("way", "error"),
+    [
+        ("__iter__", StopIteration),
+        ("__enter__", StopIteration),
+        ("__aiter__", StopAsyncIteration),
+        ("__aenter__", StopAsyncIteration),
+        ("await", StopAsyncIteration),
+        ("await", StopIteration),
+    ],
+)
+@pytest.mark.parametrize("twin", ["as_sync", "as_async"])
+def test_running_out_while_it_is_opened_is_no_end(way, error, twin):
+    async def collect(stream: Any) -> typestream.Result:
+        return await stream.collect()
+
+    stream = typestream.stream(opening(way, error))
+    stream = getattr(stream, twin, lambda: stream)()
+    with pytest.raises(typestream.SourceError, match="raised Stop") as caught:
+        stream.collect() if isinstance(stream, typestream.TokenStream) else asyncio.run(collect(stream))
+    assert isinstance(caught.value.__cause__, RuntimeError)
 
 
 def test_the_error_is_raised_again_and_not_forgotten():

@@ -166,7 +166,10 @@ class SyncSource(_Source):
     def read(self) -> Any:
         """The next item; raises StopIteration at the end."""
         if self._iterator is None:
-            self._iterator = self._open(self._given)
+            try:
+                self._iterator = self._open(self._given)
+            except StopIteration as exc:
+                raise _unended(exc) from exc
             self.advance = self._iterator.__next__
             if self._interrupted:  # while it was opened
                 raise StreamClosed("The source was closed while it was opened.")
@@ -241,7 +244,10 @@ class AsyncSource(_Source):
     async def read(self) -> Any:
         """The next item; raises StopAsyncIteration at the end."""
         if self._iterator is None:
-            self._iterator = await self._open(self._given)
+            try:
+                self._iterator = await self._open(self._given)
+            except StopAsyncIteration as exc:
+                raise _unended(exc) from exc
         item = await self._iterator.__anext__()
         if self._blocking is not None and self._blocking.decoder is not None:
             self.decoder, self.wire, self._blocking.decoder = self._blocking.decoder, self._blocking.wire, None
@@ -311,6 +317,11 @@ class AsyncSource(_Source):
                 cancelled = exc  # the rest has to be closed all the same
         if cancelled is not None:
             raise cancelled
+
+
+def _unended(exc: Exception) -> RuntimeError:
+    """Of what was opened and not read: no end of an answer, as in a generator."""
+    return RuntimeError(f"Opening the source raised {type(exc).__name__}.")
 
 
 def _nothing_yet() -> None:
