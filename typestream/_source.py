@@ -191,7 +191,7 @@ class SyncSource(_Source):
             return iter(self._relayed(given, "as_sync"))
         self._closers.append(_closer(given, "close"))
         self._iterated = given
-        items = iter(given)
+        items: Iterator[Any] = iter(given)
         if items is not given:
             self._closers.append(_closer(items, "close"))
         return items
