@@ -19,7 +19,7 @@ from typestream.decode._limits import Limits
 from typestream.decode.text import EventDecoder, TextDecoder
 from typestream.errors import UnsupportedSource
 from typestream.result import Result
-from typestream.sources.generate import AsyncLoop, IdState, Loop, Stop, TextState
+from typestream.sources.generate import AsyncLoop, IdState, Loop, TextState
 from typestream.sources.recording import Recording
 
 if TYPE_CHECKING:
@@ -296,6 +296,7 @@ def generate(
     given = (prompt, max_tokens, context, keep)
     state = TextState(*given) if decode is None else IdState(*given, decode)
     stops = (stop,) if isinstance(stop, str) else tuple(stop or ())
+    cut = state.until(*stops) if stops else None
     made: Any
     if iscoroutinefunction(step) or iscoroutinefunction(vars(type(step)).get("__call__")):
         from typestream._async import AsyncTokenStream
@@ -303,7 +304,7 @@ def generate(
         made = AsyncTokenStream(Core(), AsyncSource(AsyncLoop(step, state), decoder=EventDecoder()))
     else:
         made = TokenStream(Core(), SyncSource(Loop(step, state), decoder=EventDecoder()))
-    return made.through(Stop(state, *stops)) if stops else made
+    return made if cut is None else made.through(cut)
 
 
 class _Replayed(EventDecoder):

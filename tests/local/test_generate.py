@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import typestream
 from tests.local.conftest import until
-from typestream import Finish, TextDelta, Usage
+from typestream import Finish, TextDelta, Usage, pacing
 
 RUNTIMES = ("sync", "asyncio", "trio")
 
@@ -134,6 +134,53 @@ def test_what_was_used_is_known_at_a_stop_string_too(runtime, pieces):
     assert (result.text, result.finish_reason) == ("AB" if stopped else "AB\n", "stop")
     assert result.usage == (Usage(2, 4, 6) if stopped else Usage(2, 3, 5))
     assert len(step.seen) == 4
+
+
+AHEAD: dict[str, Any] = {
+    "a thread": lambda stream: stream.as_async(),
+    "a pace": lambda stream: stream.paced(pacing.Smooth()),
+    "a pace and a thread": lambda stream: stream.as_async().paced(pacing.Smooth()),
+    "a clock": lambda stream: stream.timeout(between=20),
+    "tee": lambda stream: stream.tee(2)[1],
+}
+
+
+@pytest.mark.parametrize("way", AHEAD)
+@pytest.mark.parametrize(
+    ("answer", "stop", "text", "taken"),
+    [
+        ("AB\n\nC", "\n\n", "AB", 4),
+        ("AB\n\n", "\n\n", "AB", 4),
+        ("Aé€B", "€", "Aé", 6),
+        ("Aéa", "no such", "Aéa", 4),
+        ("Aé!", "é", "A", 3),
+    ],
+)
+def test_a_loop_that_is_read_ahead_ends_at_a_stop_string_too(way, answer, stop, text, taken):
+    step = Step(*answer.encode())
+    stream = AHEAD[way](typestream.generate(step, [1, 2], decode=bytes, stop=stop))
+    result = stream.collect() if isinstance(stream, typestream.TokenStream) else anyio.run(stream.collect)
+    assert (result.text, result.finish_reason, result.completion) == (text, "stop", "complete")
+    assert result.usage == Usage(2, taken, 2 + taken)
+    assert len(step.seen) == taken + (stop not in answer)
+
+
+def test_a_stop_string_whose_halves_come_one_by_one(runtime):
+    step = Step("a\ud83d", "\ude00", "b")
+    result = collected(runtime, step, stop="😀")
+    assert (result.text, len(step.seen)) == ("a", 2)
+
+
+def test_a_stop_string_in_what_is_left_at_the_end(runtime):
+    step = Step(65, 0xE2, 0x82)
+    result = collected(runtime, step, decode=bytes, stop="\ufffd", max_tokens=3)
+    assert (result.text, result.finish_reason, result.usage) == ("A", "stop", Usage(0, 3, 3))
+
+
+def test_what_may_begin_a_stop_string_is_shown_when_a_step_raises(runtime):
+    with pytest.raises(typestream.SourceError) as caught:
+        collected(runtime, Step("a\n", KeyError("weights")), stop="\n\n")
+    assert caught.value.result.text == "a\n"
 
 
 def test_no_stop_strings(runtime):

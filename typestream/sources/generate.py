@@ -7,14 +7,15 @@ raises ends the stream, and what was said before stays said.
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from operator import index
-from typing import Any
+from typing import Any, cast
 
 from typestream._source import named
-from typestream.events import Event, Finish, Usage
+from typestream.decode._surrogates import JoinSurrogates
+from typestream.events import Event, Finish, TextDelta, Usage
 from typestream.sources.tokens import Detokenizer
 from typestream.transforms import StopAt
 
-__all__ = ("AsyncLoop", "IdState", "Loop", "Stop", "TextState")
+__all__ = ("AsyncLoop", "IdState", "Loop", "TextState")
 
 
 class _State:
@@ -26,6 +27,14 @@ class _State:
         self._head, self._tail = prompt[:keep], prompt[keep:]
         self._room = None if context is None else context - keep
         self._left = max_tokens
+        self._stop: StopAt | None = None
+        self._joined = JoinSurrogates()
+
+    def until(self, *strings: str) -> "Stop":
+        """End at one of the strings; gives what leaves it out of the text. What reads may be behind the loop, so each
+        looks for itself."""
+        self._stop = StopAt(*strings)
+        return Stop(self, *strings)
 
     def seen(self) -> Any:
         """What the next step sees: what is kept of the beginning, and the end."""
@@ -49,14 +58,20 @@ class _State:
         if self._left is not None:
             self._left -= 1
         self._say(text)
+        if self._stop is not None and self._stop.ended:
+            self._finish("stop")
 
     def _read(self, given: Any) -> tuple[str, Any]:
         """The text a step gave, and what is to be put after what there is."""
         raise NotImplementedError
 
     def _say(self, text: str) -> None:
-        if text:
-            self.ready.append(text)
+        if not text:
+            return
+        self.ready.append(text)
+        if self._stop is not None:
+            for event in self._joined.feed([TextDelta(text)]):
+                self._stop.feed(cast("Event", event))
 
     def usage(self) -> list[Event]:
         """What is known of it."""
@@ -111,15 +126,16 @@ class IdState(_State):
 
 
 class Stop(StopAt):
-    """Ends the loop at one of its stop strings; what was used is known here, although it is not read to its end."""
+    """Leaves the stop string out, and ends the stream there; what was used is known, although that comes after it."""
 
     def __init__(self, state: _State, *strings: str) -> None:
         super().__init__(*strings)
         self._state = state
+        self._told = False
 
     def passed(self, event: Event) -> list[Event]:
-        early = type(event) is Finish and not self._state.finished
-        return [*self._state.usage(), event] if early else [event]
+        self._told = self._told or type(event) is Usage
+        return [event] if self._told or type(event) is not Finish else [*self._state.usage(), event]
 
 
 class Loop(Iterator[Event | str | None]):
