@@ -283,7 +283,7 @@ def generate(
         A `TokenStream`, or an `AsyncTokenStream` where `step` is a coroutine function.
 
     Raises:
-        TypeError: `step` cannot be called, or the prompt is not what the step sees.
+        TypeError: `step` cannot be called, a stop string is none, or the prompt is not what the step sees.
         ValueError: a number is not a positive one, or more is kept than seen.
     """
     if not callable(step):
@@ -295,7 +295,7 @@ def generate(
         raise ValueError(f"generate(keep) must be less than the context of {context}, not {keep}.")
     given = (prompt, max_tokens, context, keep)
     state = TextState(*given) if decode is None else IdState(*given, decode)
-    stops = (stop,) if isinstance(stop, str) else tuple(stop or ())
+    stops = _stops(stop)
     cut = state.until(*stops) if stops else None
     made: Any
     if iscoroutinefunction(step) or iscoroutinefunction(vars(type(step)).get("__call__")):
@@ -305,6 +305,14 @@ def generate(
     else:
         made = TokenStream(Core(), SyncSource(Loop(step, state), decoder=EventDecoder()))
     return made if cut is None else made.through(cut)
+
+
+def _stops(stop: Any) -> tuple[str, ...]:
+    one = isinstance(stop, str) or not hasattr(stop, "__iter__")
+    stops = () if stop is None else (stop,) if one else tuple(stop)
+    if not all(isinstance(each, str) for each in stops):
+        raise TypeError(f"generate(stop) takes strings, not {stop!r}.")
+    return stops
 
 
 class _Replayed(EventDecoder):

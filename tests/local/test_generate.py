@@ -85,6 +85,12 @@ def test_the_context_is_the_end_of_the_text_and_what_is_kept(runtime):
     assert step.seen == ["abef", "ab12", "ab34", "ab56"]
 
 
+def test_what_cannot_be_kept_takes_no_room(runtime):
+    step = Step("12", "34", "56")
+    collected(runtime, step, "ab", context=6, keep=4)
+    assert step.seen == ["ab", "ab12", "ab1234", "ab3456"]
+
+
 @given(st.lists(st.text(max_size=4)), st.text(max_size=8), st.integers(1, 9), st.integers(0, 8))
 def test_a_step_never_sees_more_than_the_context(pieces, prompt, context, keep):
     keep = min(keep, context - 1)
@@ -93,7 +99,7 @@ def test_a_step_never_sees_more_than_the_context(pieces, prompt, context, keep):
     text = prompt
     for seen, piece in zip(step.seen, [*pieces, ""], strict=True):
         rest = text[len(prompt[:keep]) :]
-        assert seen == prompt[:keep] + rest[-(context - keep) :]
+        assert seen == prompt[:keep] + rest[-(context - len(prompt[:keep])) :]
         assert len(seen) <= context
         text += piece
 
@@ -105,7 +111,7 @@ def test_a_context_of_ids_is_the_same(ids, prompt, context, keep):
     result = typestream.generate(step, prompt, decode=bytes, context=context, keep=keep).collect()
     for place, seen in enumerate(step.seen):
         rest = prompt[keep:] + ids[:place]
-        assert seen == prompt[:keep] + rest[-(context - keep) :]
+        assert seen == prompt[:keep] + rest[-(context - len(prompt[:keep])) :]
     assert result.text == bytes(ids).decode("utf-8", "replace")
     assert result.usage == Usage(len(prompt), len(ids), len(prompt) + len(ids))
 
@@ -333,9 +339,14 @@ def test_what_a_step_does_with_its_ids_is_its_own_affair():
         ({"prompt": [1]}, TypeError),
         ({"context": 3, "keep": 3}, ValueError),
         ({"keep": -1}, ValueError),
+        ({"stop": [b"x"]}, TypeError),
+        ({"stop": b"x"}, TypeError),
+        ({"stop": 5}, TypeError),
+        ({"stop": ["a", None]}, TypeError),
+        ({"stop": ["a", ""]}, ValueError),
         ({"decode": 7}, TypeError),
     ],
 )
 def test_what_generate_does_not_take(options, error):
-    with pytest.raises(error):
+    with pytest.raises(error, match=r"^(generate|StopAt|A Detokenizer).*\.$"):
         typestream.generate(Step(), **options)

@@ -25,7 +25,7 @@ class _State:
         self.ready: deque[Event | str] = deque()
         self.finished = False
         self._head, self._tail = prompt[:keep], prompt[keep:]
-        self._room = None if context is None else context - keep
+        self._room = None if context is None else context - len(self._head)
         self._left = max_tokens
         self._stop: StopAt | None = None
         self._joined = JoinSurrogates()
