@@ -105,7 +105,7 @@ def test_a_tokenizer_that_cleans_up_of_its_own(ids):
     tokenizer = made("SentencePiece")
     tokenizer.clean_up_tokenization_spaces = True
     ids = [each % len(tokenizer) for each in ids]
-    assert fed(tokenizer, ids) == tokenizer.decode(ids)
+    assert fed(tokenizer, ids) == fed(tokenizer.decode, ids) == tokenizer.decode(ids)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.startswith("SentencePiece")])

@@ -1,6 +1,7 @@
 """Token ids → text: what comes in pieces is what `decode` makes of the whole, and no piece has half a character."""
 
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -57,6 +58,36 @@ def test_several_ids_at_once_are_the_same(ids, cuts):
 @given(st.lists(st.integers(0, 5), max_size=100))
 def test_the_first_word_s_space_alone_is_dropped(ids):
     assert fed(Detokenizer(metaspace), ids) == metaspace(ids)
+
+
+class CleansUp:
+    """As a tokenizer of words that takes spaces out again, before punctuation and around `'`."""
+
+    clean_up_tokenization_spaces = True
+    words = ("he", "said", "'", "yes", ".", "do", "n't", "!", "no")
+
+    def decode(self, ids: list[int], **options: Any) -> str:
+        text = " ".join(self.words[each] for each in ids)
+        for spaced in (" .", " !", " n't"):
+            text = text.replace(spaced, spaced.lstrip())
+        return text.replace(" ' ", "'")
+
+
+CLEANS_UP = CleansUp()
+WORD_IDS = st.lists(st.integers(0, len(CleansUp.words) - 1), max_size=30)
+
+
+@pytest.mark.parametrize("decode", [CLEANS_UP, CLEANS_UP.decode, partial(CLEANS_UP.decode, skip=True)])
+@given(WORD_IDS)
+def test_spaces_that_are_taken_out_again(decode, ids):
+    assert fed(Detokenizer(decode), ids) == CLEANS_UP.decode(ids)
+
+
+@given(WORD_IDS)
+def test_no_letter_is_lost_where_nobody_says_that_spaces_are_taken_out(ids):
+    """What was shown stays shown; what comes after it is whole."""
+    text = fed(Detokenizer(lambda ids: CLEANS_UP.decode(ids)), ids)
+    assert text.replace(" ", "") == CLEANS_UP.decode(ids).replace(" ", "")
 
 
 @given(st.text(), st.sampled_from([bytes, str]))

@@ -11,6 +11,7 @@ none: it is held back until what follows has told which. So is a space that a to
 import codecs
 import re
 from collections.abc import Iterable
+from itertools import islice
 from operator import index
 from typing import Any, Final, SupportsIndex
 
@@ -48,8 +49,7 @@ class Detokenizer:
             raise TypeError(f"A Detokenizer takes a tokenizer or a callable that decodes a list of ids, not {kind}.")
         self._call: Any = call
         self._options = options
-        cleans = options.get("clean_up_tokenization_spaces")
-        self._cleans = bool(getattr(decode, "clean_up_tokenization_spaces", False) if cleans is None else cleans)
+        self._cleans = _cleans(decode, options)
         self._reset()
 
     def _reset(self) -> None:
@@ -72,6 +72,8 @@ class Detokenizer:
             return self._utf8.decode(text)  # of the new ids alone: no others are kept
         if text == self._text and (text or len(self._ids) >= LIMIT) and not self._decode(new):
             return ""  # a special token that is not shown
+        if not text.startswith(self._text[: self._shown]) and not text.endswith("\ufffd"):
+            self._shown = _place(text, self._text[: self._shown])
         self._ids += new
         self._text = text
         settled = len(text) - self._open(text)
@@ -122,6 +124,25 @@ class Detokenizer:
                 return piece
         self._limit *= 2
         return ""
+
+
+def _cleans(decode: Any, options: dict[str, Any]) -> bool:
+    """Whether spaces may yet be taken out: so says the call, or else the tokenizer, also that of a bound method."""
+    options = {**getattr(decode, "keywords", {}), **options}
+    decode = getattr(decode, "func", decode)
+    asked = options.get("clean_up_tokenization_spaces")
+    tokenizer = getattr(decode, "__self__", decode)
+    return bool(getattr(tokenizer, "clean_up_tokenization_spaces", False) if asked is None else asked)
+
+
+def _place(text: str, shown: str) -> int:
+    """Where a text goes on that does not begin with what was shown: behind the same letters, where only spaces were
+    taken out of them; else behind as many characters."""
+    letters = "".join(shown.split())
+    if not "".join(text.split()).startswith(letters):
+        return len(shown)
+    ends = (place for place, each in enumerate(text, 1) if not each.isspace())
+    return next(islice(ends, len(letters) - 1, None)) if letters else 0
 
 
 def _listed(ids: Any) -> list[int]:
