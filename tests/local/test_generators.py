@@ -458,3 +458,21 @@ def test_no_usage_is_made_up():
     assert typestream.stream(iter(["a", "b"])).collect().usage is None
     assert typestream.generate(lambda text: None if text else "a").collect().usage is None
     assert typestream.generate(lambda ids: None, [1, 2], decode=bytes).collect().usage == Usage(2, 0, 2)
+
+
+@pytest.mark.parametrize("ahead", [None, 1, 2])
+def test_a_server_that_calls_back_after_it_was_told_to_end(read, ahead):
+    """Every call of it ends at once, so that its thread does."""
+    ended = threading.Event()
+
+    class Server:
+        def handle_chat_completions(self, request: Any, take: Any) -> None: ...
+
+        def handle_completions(self, request: Any, take: Any) -> None:
+            for _ in range(20):
+                take({"object": "text_completion", "choices": [{"index": 0, "text": "x", "finish_reason": None}]})
+            ended.set()
+
+    read(typestream.sources.xllamacpp.generate(Server(), "", ahead=ahead), most=1)
+    assert read.texts == ["x"]
+    assert ended.wait(5)

@@ -124,13 +124,15 @@ class Pushed(Iterator[Any]):
             self.notify()
 
     def _put(self, item: Any) -> None:
+        if self._left:
+            raise Left
         if item is None:
-            if self._left:
-                raise Left
             return
         if self._room is not None:
             self._room.acquire()
-        if self._left:
+        if self._left:  # while it waited; whoever else waits is to hear of it, too
+            if self._room is not None:
+                self._room.release()
             raise Left
         self._give(item)
 
