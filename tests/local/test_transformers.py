@@ -115,6 +115,45 @@ def test_why_it_ended(model, tokenizer):
     assert reason(max_new_tokens=3, stop_strings=["no such thing"]) == "length"
 
 
+class Said(transformers.LogitsProcessor):  # type: ignore[misc]
+    """Has the model say these ids."""
+
+    def __init__(self, ids: list[int], begun: int) -> None:
+        self.ids, self.begun = ids, begun
+
+    def __call__(self, ids: Any, scores: Any) -> Any:
+        said = torch.full_like(scores, -1e9)
+        said[:, self.ids[min(ids.shape[1] - self.begun, len(self.ids) - 1)]] = 0
+        return said
+
+
+@pytest.mark.parametrize(
+    ("prompt", "answer", "options", "reason", "output"),
+    [
+        ("Hello\n", "\nabc", {"stop_strings": ["\n\n"]}, "stop", 1),
+        ("Hello", "abc<|pad|>d", {"stop_strings": ["<|pad|>"]}, "stop", 4),
+        ("Hello END now", "abc", {"stop_strings": ["END"], "max_new_tokens": 4}, "length", 4),
+        ("Hello END", "abc", {"stop_strings": ["END"], "max_new_tokens": 4}, "length", 4),
+        ("Hello", "ab€c", {"stop_strings": ["€"]}, "stop", None),
+        ("Hello", "abc", {"stopping_criteria": 3, "max_new_tokens": None}, "stop", 3),
+        ("Hello", "abc", {"stopping_criteria": 50, "max_new_tokens": None}, "length", 20),
+        ("Hello", "abc", {"stopping_criteria": 3, "max_new_tokens": None, "max_length": 20}, "stop", 3),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Using the model-agnostic default:UserWarning")
+def test_what_ended_it(model, tokenizer, prompt, answer, options, reason, output):
+    begun = len(tokenizer(prompt)["input_ids"])
+    criterion = options.get("stopping_criteria")
+    if criterion:
+        ends = [lambda ids, scores, **rest: torch.tensor([ids.shape[1] - begun >= criterion])]
+        options = {**options, "stopping_criteria": ends}
+    said = transformers.LogitsProcessorList([Said(tokenizer(answer)["input_ids"], begun)])
+    options = {"max_new_tokens": 30, "do_sample": False, "logits_processor": said, **options}
+    result = generate(model, tokenizer, prompt, **options).collect()
+    assert result.finish_reason == reason
+    assert output is None or result.usage.output == output
+
+
 def test_messages_go_through_the_chat_template(model, tokenizer, read):
     messages = [{"role": "user", "content": "Bonjour"}]
     text, _ = whole(model, tokenizer, "user: Bonjour\nassistant:", max_new_tokens=30, do_sample=False)
@@ -127,11 +166,20 @@ def test_messages_go_through_the_chat_template(model, tokenizer, read):
     assert bare.collect().usage.input < events[-2].input
 
 
-@pytest.mark.parametrize("kind", ["list", "row", "matrix", "encoding"])
+@pytest.mark.parametrize("kind", ["list", "row", "matrix", "encoding", "array", "table", "lists", "one list"])
 def test_prompts_that_are_ids(model, tokenizer, kind):
     encoding = tokenizer(PROMPT, return_tensors="pt")
     matrix = encoding["input_ids"]
-    prompt = {"list": matrix[0].tolist(), "row": matrix[0], "matrix": matrix, "encoding": encoding}[kind]
+    prompt = {
+        "list": matrix[0].tolist(),
+        "row": matrix[0],
+        "matrix": matrix,
+        "encoding": encoding,
+        "array": matrix[0].numpy(),
+        "table": matrix.numpy(),
+        "lists": tokenizer(PROMPT),
+        "one list": tokenizer([PROMPT]),
+    }[kind]
     text, _ = whole(model, tokenizer, max_new_tokens=20, do_sample=False)
     assert generate(model, tokenizer, prompt, max_new_tokens=20, do_sample=False).collect().text == text
 

@@ -9,7 +9,8 @@ is read; when the reader leaves, the model ends with the token it is at. One ans
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, SupportsIndex, overload
+from operator import index
+from typing import TYPE_CHECKING, Any, Final, SupportsIndex, overload
 
 from typestream._core import Core
 from typestream._source import AsyncSource, SyncSource
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from typestream._async import AsyncTokenStream
 
 __all__ = ("generate", "watch")
+
+DEFAULT: Final = 20
+"""How many tokens transformers makes where no limit is set: the `max_length` of its `GenerationConfig`, of new ones."""
 
 
 def generate(
@@ -120,8 +124,7 @@ class _Run:
         self._options = options
         self._begun: int | None = None  # with how many ids
         self._ids = 0
-        self._last: int | None = None
-        self._text: list[str] = []
+        self._seen: list[int] = []  # the prompt's, too
 
     def __call__(self, hand_over: Callable[[Any], None]) -> None:
         self._hand_over = hand_over
@@ -141,33 +144,45 @@ class _Run:
             if len(ids) > 1:
                 raise ValueError(_BATCH)
             ids = ids[0]
+        self._seen += ids
         if self._begun is None:
             self._begun = len(ids)
             self._say(self.detokenizer.feed(ids) if self.echo else "")
             return
         self._ids += len(ids)
-        self._last = ids[-1] if ids else self._last
         self._say(self.detokenizer.feed(ids))
 
     def end(self) -> None:
         """No more ids; `generate` says so before it returns, or not at all."""
 
     def _say(self, text: str) -> None:
-        self._text.append(text)
         self._hand_over(text or None)  # nothing, too: it shows whether the reader has left
 
     def _reason(self) -> str:
         """Why it ended. transformers does not say, so by what it goes by itself."""
-        if self._last in _many(self._setting("eos_token_id")):
+        if self._ids and self._seen[-1] in _many(self._setting("eos_token_id")):
             return "stop"
-        limit = self._setting("max_new_tokens")
-        if limit is None and self._setting("max_length") is not None:
-            limit = self._setting("max_length") - (self._begun or 0)
-        strings = _many(self._setting("stop_strings"))
-        if strings and any(each in "".join(self._text) for each in strings):
+        if any(map(self._ends, _many(self._setting("stop_strings")))):
             return "stop"
-        early = limit is not None and self._ids < limit
-        return "stop" if early and self._options.get("stopping_criteria") else "length"
+        return "stop" if self._ids < self._limit() and self._options.get("stopping_criteria") else "length"
+
+    def _limit(self) -> int:
+        """How many ids it may make."""
+        limit, most = self._setting("max_new_tokens"), self._setting("max_length")
+        if limit is None and most in (None, DEFAULT) and not self._options.get("max_length"):
+            limit = DEFAULT
+        return int(most - (self._begun or 0) if limit is None else limit)
+
+    def _ends(self, string: str) -> bool:
+        """Whether the last id completes that string, which may begin in the prompt and have special tokens in it."""
+        if not self._ids:
+            return False
+        ids = self._seen[-4 * len(string) - 1 :]  # a character has at most four
+        decode = self._options["tokenizer"].decode
+        text, before = (
+            str(decode(each, skip_special_tokens=False, clean_up_tokenization_spaces=False)) for each in (ids, ids[:-1])
+        )
+        return text.find(string, max(0, len(before.rstrip("\ufffd")) - len(string) + 1)) >= 0
 
     def _setting(self, name: str) -> Any:
         return _setting(name, self._options, self._model)
@@ -200,7 +215,8 @@ def _inputs(model: Any, tokenizer: Any, prompt: Any, template: Mapping[str, Any]
     if isinstance(prompt, str):
         made = tokenizer(prompt, return_tensors="pt")
     elif isinstance(prompt, Mapping):
-        made = prompt
+        given = {name: prompt[name] for name in ("input_ids", "attention_mask") if name in prompt}
+        made = {**prompt, **{name: _row(ids) for name, ids in given.items() if _listed(ids)}}
     elif not hasattr(prompt, "shape") and prompt and isinstance(prompt[0], Mapping):
         given = {"add_generation_prompt": True, "return_dict": True, "return_tensors": "pt", **template}
         made = tokenizer.apply_chat_template(prompt, **given)
@@ -213,10 +229,19 @@ def _inputs(model: Any, tokenizer: Any, prompt: Any, template: Mapping[str, Any]
     return inputs
 
 
+def _listed(ids: Any) -> bool:
+    return isinstance(ids, (list, tuple)) or hasattr(ids, "tolist")
+
+
 def _row(ids: Any) -> Any:
-    if not hasattr(ids, "shape"):
+    if not hasattr(ids, "new_ones"):  # which a tensor has
         torch = import_module("torch")
-        ids = torch.tensor([each.__index__() for each in ids], dtype=torch.long)
+        plain = (
+            ids.tolist()
+            if hasattr(ids, "tolist")
+            else [each if isinstance(each, list) else index(each) for each in ids]
+        )
+        ids = torch.tensor(plain, dtype=torch.long)
     return ids if len(ids.shape) > 1 else ids.reshape(1, -1)
 
 
