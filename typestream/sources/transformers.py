@@ -169,9 +169,11 @@ class _Run:
     def _limit(self) -> int:
         """How many ids it may make."""
         limit, most = self._setting("max_new_tokens"), self._setting("max_length")
-        if limit is None and most in (None, DEFAULT) and not self._options.get("max_length"):
-            limit = DEFAULT
-        return int(most - (self._begun or 0) if limit is None else limit)
+        if limit is not None:
+            return int(limit)
+        if most is None or (most == DEFAULT and not self._options.get("max_length")):
+            return DEFAULT
+        return int(most) - (self._begun or 0)
 
     def _ends(self, string: str) -> bool:
         """Whether the last id completes that string, which may begin in the prompt and have special tokens in it."""
