@@ -6,7 +6,7 @@ import pytest
 
 from tests.decode.data import as_object, as_sdk
 from tests.decode.fold import Folded, fold
-from typestream.events import Other
+from typestream.events import Citation, Finish, Other, ReasoningDelta, TextDelta, ToolCallDelta
 
 CREATED = {"type": "response.created", "response": {"id": "r", "model": "m"}}
 FORMS = {"dict": lambda item: item, "sdk": as_sdk, "object": as_object}
@@ -243,3 +243,38 @@ def test_thoughts_that_cannot_be_read_are_told_once() -> None:
     sealed = reasoning(id="rs", encrypted_content="gAAA")
     folded = fold([CREATED, done(sealed), completed(sealed)])
     assert folded.events.count(Other("encrypted_content")) == 1
+
+
+# -- a whole Response
+
+
+def annotated(said: str, url: str) -> dict[str, Any]:
+    cited = {"type": "url_citation", "url": url, "title": "T", "start_index": 0, "end_index": 2}
+    return {"type": "message", "content": [{"type": "output_text", "text": said, "annotations": [cited]}]}
+
+
+OUTPUT = [
+    reasoning("hm", id="rs1"),
+    annotated("Let me look.", "http://a"),
+    {"type": "web_search_call", "id": "ws"},
+    F,
+    reasoning("aha", id="rs2"),
+    annotated("It is 42.", "http://b"),
+    {**F, "id": "i3"},  # an id and all else used twice are two calls, where each is an item
+]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("before", [[], [CREATED]])
+def test_a_whole_response_is_said_in_its_order(before: list[Any], form: str) -> None:
+    whole = completed(*OUTPUT) if before else {"object": "response", "status": "completed", "output": OUTPUT}
+    folded = fold(FORMS[form](item) for item in [*before, whole])
+    kinds = (TextDelta, ReasoningDelta, ToolCallDelta, Citation, Other, Finish)
+    said = [event for event in folded.events if isinstance(event, kinds)]
+    assert said == [
+        ReasoningDelta("hm"), TextDelta("Let me look."), Citation("http://a", "T", start=0, end=2),
+        Other("web_search_call"), ToolCallDelta(0, "c1", "f"), ToolCallDelta(0, arguments='{"a":1}'),
+        ReasoningDelta("aha"), TextDelta("It is 42."), Citation("http://b", "T", start=0, end=2),
+        ToolCallDelta(1, "c1", "f"), ToolCallDelta(1, arguments='{"a":1}'), Finish("completed"),
+    ]  # fmt: skip
+    assert folded.completion == "complete"

@@ -249,7 +249,10 @@ class ResponsesDecoder(Base):
     # -- the end ---------------------------------------------------------------------------------------------------
 
     def _terminal(self, kind: Any, response: Any, raw: Any, out: Decoded) -> None:
-        self._fill_all(response, raw, out)
+        if self._parts or any(self._calls):
+            self._fill_all(response, raw, out)
+        else:
+            self._play(response, raw, out)
         self.count(usage_of(get(response, "usage"), raw), out)
         status = string(get(response, "status"))
         if status in ("in_progress", "queued") and kind not in _END:
@@ -264,6 +267,16 @@ class ResponsesDecoder(Base):
         reason = reason or status or (str(kind).rpartition(".")[2] if kind in _END else None)
         if reason:
             out.append(Finish(reason, raw=raw))
+
+    def _play(self, response: Any, raw: Any, out: Decoded) -> None:
+        """A whole Response of which nothing was said yet, in its own order."""
+        for place, item in enumerate(items(get(response, "output"))):
+            if get(item, "type") in _CALLS:
+                self._match_call(item, [], raw, out)
+            else:
+                self._item_event("response.output_item.done", item, place, raw, out)
+        if not any(channel == "text" for channel, _, _ in self._parts):
+            self._whole(("text", 0, 0), fields(response).get("output_text"), "output", raw, out)
 
     def _fill_all(self, response: Any, raw: Any, out: Decoded) -> None:
         """Fill the gaps from a whole Response, by the whole text of each channel: its indices need not be the
