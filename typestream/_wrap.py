@@ -1,7 +1,8 @@
 """`wrap`: an existing loop over chunks, paced in place.
 
 Rules: the chunks are the source's own; one whose text is shown whole is the very same object; one whose text is cut
-gives copies of itself, of which the last carries whatever is not text. The source's own exceptions come through.
+gives copies of itself, of which the first carries the role, and the last whatever else is not text. The source's own
+exceptions come through.
 """
 
 from collections import deque
@@ -13,9 +14,11 @@ from typestream._calls import Awaited, watched
 from typestream._core import Core
 from typestream._open import _is_async, _is_maker
 from typestream._source import AsyncSource, SyncSource
+from typestream._stream import StreamBase
 from typestream._sync import TokenStream
 from typestream.decode import Completion, Decoded
 from typestream.decode._base import get
+from typestream.decode._fields import number
 from typestream.errors import StreamClosed, StreamError, UnsupportedSource
 from typestream.events import Event, Other, TextDelta
 from typestream.pacing import Pacing, Smooth
@@ -41,15 +44,21 @@ def wrap(sdk_stream: _T, policy: Pacing | None = None) -> _T:
         those of `sdk_stream`.
 
     Raises:
-        UnsupportedSource: it cannot be iterated.
+        UnsupportedSource: it cannot be iterated, is a whole answer, or a typestream stream.
         Exception: while iterating, whatever `sdk_stream` itself raises, unchanged.
     """
+    if isinstance(sdk_stream, StreamBase):
+        raise UnsupportedSource("wrap() takes an SDK's stream; a typestream stream gets its pace by .paced(policy).")
     given: Any = watched(sdk_stream) if _is_maker(sdk_stream) else sdk_stream  # type: ignore[arg-type]
     chosen = Smooth() if policy is None else policy
     if _is_async(given):
         return _AsyncWrapped(given, chosen)  # type: ignore[return-value]
-    if not hasattr(given, "__iter__") or isinstance(given, (str, bytes, dict)):
-        raise UnsupportedSource(f"wrap() takes an OpenAI stream or an iterator of chunks, not {type(given).__name__}.")
+    whole = isinstance(given, (str, dict)) or hasattr(type(given), "model_dump")
+    if whole or not hasattr(given, "__iter__") or isinstance(given, bytes):
+        hint = "; replay() plays a whole answer" if whole else ""
+        raise UnsupportedSource(
+            f"wrap() takes an OpenAI stream or an iterator of chunks, not {type(given).__name__}{hint}."
+        )
     return _Wrapped(given, chosen)  # type: ignore[return-value]
 
 
@@ -74,7 +83,11 @@ def _texts(chunk: Any) -> list[tuple[int, str]]:
     if get(chunk, "type") == "response.output_text.delta":
         text = get(chunk, "delta")
         return [(0, text)] if isinstance(text, str) and text else []
-    return [(get(choice, "index") or 0, text) for choice in get(chunk, "choices") or () if (text := _text(choice))]
+    return [(_index(choice), text) for choice in get(chunk, "choices") or () if (text := _text(choice))]
+
+
+def _index(choice: Any) -> int:
+    return number(get(choice, "index")) or 0
 
 
 def _text(choice: Any) -> str:
@@ -133,20 +146,22 @@ def _changed(thing: Any, **values: Any) -> Any:
     return changed
 
 
-def _recut(chunk: Any, texts: dict[int, str], *, bare: bool) -> Any:
-    """A copy of a chunk with other texts; `bare` without whatever is not text."""
+def _recut(chunk: Any, texts: dict[int, str], told: set[int], *, bare: bool) -> Any:
+    """A copy of a chunk with other texts; `bare` without whatever is not text. The role of the choices in `told` was
+    said: those who add the pieces up would have it twice."""
     without = _besides(chunk) if bare else {}
     if get(chunk, "type") == "response.output_text.delta":
         return _changed(chunk, **without, delta=texts.get(0, ""))
     choices, left = [], dict(texts)
     for choice in get(chunk, "choices"):
-        text = left.pop(get(choice, "index") or 0, "") if _text(choice) else ""
+        text = left.pop(_index(choice), "") if _text(choice) else ""
         if text or not bare:
-            choices.append(_recut_choice(choice, text, bare))
+            choices.append(_recut_choice(choice, text, bare, _index(choice) in told))
+            told.add(_index(choice))
     return _changed(chunk, **without, choices=choices)
 
 
-def _recut_choice(choice: Any, text: str, bare: bool) -> Any:
+def _recut_choice(choice: Any, text: str, bare: bool, again: bool) -> Any:
     if not _text(choice):
         return choice
     delta = get(choice, "delta")
@@ -154,14 +169,16 @@ def _recut_choice(choice: Any, text: str, bare: bool) -> Any:
     if not get(delta, "content"):
         return _changed(choice, **without, text=text)
     without_too = _besides_text(delta) if bare else {}
+    if again and get(delta, "role"):
+        without_too["role"] = None
     return _changed(choice, **without, delta=_changed(delta, **without_too, content=text))
 
 
-def _chunk(chunk: Any, texts: dict[int, str], rest: bool) -> Any:
+def _chunk(chunk: Any, texts: dict[int, str], told: set[int], rest: bool) -> Any:
     """A chunk of those texts, and of whatever else it says if `rest`."""
-    if texts == dict(_texts(chunk)) and (rest or _is_only_text(chunk)):
+    if list(texts.items()) == _texts(chunk) and (rest or _is_only_text(chunk)):
         return chunk
-    return _recut(chunk, texts, bare=not rest)
+    return _recut(chunk, texts, told, bare=not rest)
 
 
 class _Stand:
@@ -171,6 +188,7 @@ class _Stand:
         self._given = given
         self._stream = stream
         self._ahead: deque[Event] = deque()
+        self._told: tuple[Any, set[int]] = (None, set())  # the last chunk, and the choices that pieces of it have
 
     @property
     def __class__(self) -> Any:
@@ -181,6 +199,8 @@ class _Stand:
         raise TypeError("The class of a wrapped stream cannot be changed.")
 
     def __getattr__(self, name: str) -> Any:
+        if name == "_given":  # of a copy that is being made
+            raise AttributeError(name)
         return getattr(self._given, name)
 
     def __repr__(self) -> str:
@@ -189,16 +209,19 @@ class _Stand:
     def _chunk(self, event: Event) -> Any:
         """The chunk of an event, together with what else of its chunk is due at once."""
         chunk, texts = event.raw, {}
+        if self._told[0] is not chunk:
+            self._told = (chunk, set())
+        told = self._told[1]
         while type(event) is TextDelta:
             texts[event.index] = event.text
             after = self._stream._ready_event()
             if after is None:
-                return _chunk(chunk, texts, rest=False)
+                return _chunk(chunk, texts, told, rest=False)
             if after.raw is not chunk or (type(after) is TextDelta and after.index in texts):
                 self._ahead.append(after)
-                return _chunk(chunk, texts, rest=False)
+                return _chunk(chunk, texts, told, rest=False)
             event = after
-        return _chunk(chunk, texts, rest=True)
+        return _chunk(chunk, texts, told, rest=True)
 
 
 def _unwrapped(core: Core, error: StreamError) -> BaseException | None:

@@ -1,5 +1,6 @@
 """`wrap`: an existing loop over SDK chunks, unchanged but paced."""
 
+from copy import copy
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -158,6 +159,8 @@ OF_MORE = {  # one chunk of which a text is cut; with what else it says
     "the role of another choice": [choice(0, "one two"), choice(1, role="assistant")],
     "a tool call of another choice": [choice(0, "one two"), choice(1, tool_calls=CALL)],
     "two texts": [choice(0, "one two", "length"), choice(1, "uno dos", "stop")],
+    "a role with each text": [choice(0, "one two", role="assistant"), choice(1, "uno dos", "stop", role="assistant")],
+    "one index twice": [choice(0, "one "), choice(0, "two", "stop")],
 }
 
 
@@ -183,6 +186,21 @@ def test_of_a_chunk_of_many_choices_nothing_is_lost_or_said_twice(name, policy):
     for index in (0, 1):
         assert said(pieces, index) == said([given], index)
     assert all(piece["id"] == "c" for piece in pieces)
+
+
+def test_the_role_comes_first_and_once():
+    with VirtualClock():
+        pieces = list(typestream.wrap(iter([chunk("abc", role="assistant")]), pacing.Steady(10)))
+    assert [p["choices"][0]["delta"].get("role") for p in pieces] == ["assistant", None, None]
+
+
+@pytest.mark.parametrize("index", ["1", 1.0, None, [1], True])
+def test_an_index_of_another_type_is_a_number_or_none(index):
+    given = [{"choices": [choice(index, "ab", "stop")]}]
+    with VirtualClock():
+        pieces = list(typestream.wrap(iter([chunk("."), *given]), pacing.Steady(10)))
+    of_it = [p["choices"][0] for p in pieces if p["choices"][0]["delta"]["content"] != "."]
+    assert of_it == [choice(index, "a"), choice(index, "b", "stop")]
 
 
 def test_what_a_provider_adds_rides_on_the_last_piece():
@@ -235,3 +253,24 @@ def test_a_stream_without_a_terminal_marker_ends_as_it_did_before():
 def test_bad_input_is_refused_in_a_sentence(bad):
     with pytest.raises(typestream.UnsupportedSource, match="wrap\\(\\) takes an OpenAI stream"):
         typestream.wrap(bad)
+
+
+def test_a_whole_answer_is_for_replay(server):
+    with sync_client(server.base_url) as client:
+        asked = {name: value for name, value in CHAT.items() if not name.startswith("stream")}
+        completion = client.chat.completions.create(**asked)
+    for whole in (completion, completion.model_dump(), "text"):
+        with pytest.raises(typestream.UnsupportedSource, match=r"replay\(\) plays a whole answer"):
+            typestream.wrap(whole)
+
+
+@pytest.mark.parametrize("twin", ["sync", "async"])
+def test_a_stream_of_ours_is_for_paced(twin):
+    stream = typestream.replay("text")
+    with pytest.raises(typestream.UnsupportedSource, match=r"\.paced\(policy\)"):
+        typestream.wrap(stream if twin == "sync" else stream.as_async())
+
+
+def test_it_can_be_copied():
+    wrapped = copy(typestream.wrap(iter([chunk("a")]), pacing.Instant()))
+    assert list(wrapped) == [chunk("a")]
