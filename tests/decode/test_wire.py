@@ -258,6 +258,17 @@ def test_assistants_events_keep_their_names() -> None:
     assert found.completion == "unconfirmed"
 
 
+def test_what_nobody_knows_is_named() -> None:
+    data = b'{"type": "speech.audio.done", "usage": {"input_tokens": 1, "output_tokens": 2}}'
+    decoder = WireDecoder("text/event-stream")
+    events = [*decoder.decode(b"data: " + data + b"\n\ndata: [DONE]\n\n"), *decoder.end()]
+    assert events == [Other("speech.audio.done")]
+    assert (decoder.completion, decoder.detail) == (
+        "incomplete",
+        "Its events are of no known kind, such as 'speech.audio.done'.",
+    )
+
+
 def test_event_names_stand_in_for_types() -> None:
     names = [b"message_start", b"content_block_delta", b"message_delta", b"message_stop"]
     start = b'{"message":{"id":"m","type":"message","role":"assistant","content":[],"model":"m"}}'

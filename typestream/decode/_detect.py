@@ -5,6 +5,7 @@ from typing import Any
 from typestream.decode._base import Decoder, get
 from typestream.decode._fields import is_record, server_error
 from typestream.decode.anthropic import AnthropicDecoder
+from typestream.decode.assistants import AssistantsDecoder, TranscriptDecoder
 from typestream.decode.chat import ChatDecoder
 from typestream.decode.events import BedrockDecoder, CohereDecoder, CohereV1Decoder, InteractionsDecoder
 from typestream.decode.frameworks import LangChainDecoder, PydanticAIDecoder, WrappedDecoder, wrapper_of
@@ -19,9 +20,10 @@ from typestream.events import Event
 __all__ = ("choose",)
 
 _ACCEPTED = (
-    "str, bytes, typestream's own events, or chunks, events or whole answers (dicts or objects) of chat completions, "
-    "completions, Responses, Anthropic, Ollama, Gemini, Cohere, Bedrock, DashScope, Baidu, Text Generation Inference, "
-    "llama.cpp, KoboldCpp, Mistral, LangChain, LlamaIndex, pydantic-ai or the Agents SDK"
+    "str, bytes, typestream's own events, or chunks, events or whole answers (dicts or objects) of chat "
+    "completions, completions, Responses, runs of assistants, transcriptions, Anthropic, Ollama, Gemini, Cohere, "
+    "Bedrock, DashScope, Baidu, Text Generation Inference, llama.cpp, KoboldCpp, Mistral, LangChain, LlamaIndex, "
+    "pydantic-ai or the Agents SDK"
 )
 _ANTHROPIC = ("message_start", "message_delta", "message_stop", "content_block_start", "content_block_delta")
 _COHERE = ("message-start", "content-start", "content-delta", "tool-plan-delta", "tool-call-start", "message-end")
@@ -78,10 +80,15 @@ def _by_type(item: Any) -> Decoder | None:
             return AnthropicDecoder()
         if kind == "error" and get(item, "error") is not None:
             return AnthropicDecoder()
+        if kind.startswith("transcript.text."):
+            return TranscriptDecoder()
         if kind in _COHERE:
             return CohereDecoder()
         if kind in ("AIMessageChunk", "ai") and get(item, "content") is not None:
             return LangChainDecoder()
+    name = get(item, "event")
+    if isinstance(name, str) and name.startswith("thread.") and get(item, "data") is not None:
+        return AssistantsDecoder()
     if sort == "response":
         return ResponsesDecoder()
     if isinstance(get(item, "event_kind"), str):
@@ -112,6 +119,6 @@ def _by_fields(item: Any) -> Decoder | None:
         return ChatDecoder()
     if shape is not None:
         return TokenDecoder(shape)
-    if get(item, "usage") is not None or get(item, "prompt_filter_results") is not None:
+    if get(item, "prompt_filter_results") is not None:
         return ChatDecoder()
-    return None
+    return ChatDecoder() if get(item, "usage") is not None and get(item, "type") is None else None

@@ -7,7 +7,7 @@ not is an error; after an error or `[DONE]` nothing counts.
 from collections.abc import Callable
 from typing import Any, Final
 
-from typestream.decode._base import Completion, Decoded, Decoder, get, undecodable
+from typestream.decode._base import Completion, Decoded, Decoder, undecodable
 from typestream.decode._fields import server_error
 from typestream.decode._json import parse
 from typestream.decode._repeats import Repeats
@@ -28,6 +28,7 @@ class Values:
     Attributes:
         completion, ended: see `Decoder`.
         understood: whether anything was of a known shape.
+        unknown: the type of the first value that was of none, or None.
         failed, undecodable: whether it ended in an error, and whether that is a `StreamProtocolError`.
     """
 
@@ -35,6 +36,7 @@ class Values:
         self.completion: Completion = "incomplete"
         self.ended = False
         self.understood = False
+        self.unknown: str | None = None
         self.failed = self.undecodable = False
         self._build = build
         self._shape: Decoder | None = None
@@ -105,7 +107,7 @@ class Values:
                 self.fail(reported(value), out)
                 return
             if name.startswith("thread."):
-                self._assistant(value, name, out)
+                self._decode({"event": name, "data": value}, out)  # only the event's name says what its data is
                 return
         if type(value) is list:
             for one in value:
@@ -162,20 +164,12 @@ class Values:
         try:
             self._shape = choose(value)
         except UnsupportedSource:
-            out.append(Other(str(value.get("type") or value.get("object") or "unknown"), raw=raw))
+            kind = str(value.get("type") or value.get("object") or "unknown")
+            self.unknown = self.unknown or kind
+            out.append(Other(kind, raw=raw))
         self.understood = self._shape is not None
         self._plain = getattr(self._shape, "text", None)
         return self._shape
-
-    def _assistant(self, value: Any, name: str, out: Decoded) -> None:
-        """An event of the Assistants API: its data is an object of that API, and only the event's name says which."""
-        event = {"event": name, "data": value}
-        out.append(Other(name, raw=event if self._build is None else Lazy(event, self._build)))
-        self.understood = True
-        if name in ("thread.run.failed", "thread.run.expired"):
-            self.fail(reported(get(value, "last_error") or value), out)
-        elif name == "thread.run.completed":
-            self.completion = "complete"
 
     def _finish(self) -> None:
         self.ended = True

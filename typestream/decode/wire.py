@@ -138,6 +138,8 @@ class WireDecoder:
         values.end(out)
         if self._stray and values.completion != "complete" and not values.failed:
             values.fail(_stray_error("\n".join(self._stray)), out)
+        if values.unknown and not values.understood:
+            self.detail = f"Its events are of no known kind, such as {values.unknown[:80]!r}."
         self.completion, self.ended = values.completion, True
         return out
 
