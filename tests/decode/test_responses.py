@@ -189,6 +189,28 @@ def test_a_part_that_is_no_text_is_told_once() -> None:
     assert folded.events.count(Other("output_audio")) == 1
 
 
+LOGPROBS = [{"token": "He", "logprob": -1.0}, {"token": "llo", "logprob": -2.0}]
+TOLD = {"type": "output_text", "text": "Hello", "logprobs": LOGPROBS}
+TEXT_DONE = event("output_text.done", output_index=0, content_index=0, text="Hello", logprobs=LOGPROBS)
+PART_DONE = event("content_part.done", output_index=0, content_index=0, part=TOLD)
+HE = {**text("He"), "logprobs": LOGPROBS[:1]}
+WITH_LOGPROBS: dict[str, tuple[list[Any], int]] = {
+    "text done": ([TEXT_DONE, PART_DONE, completed({"type": "message", "content": [TOLD]})], 2),
+    "part done": ([PART_DONE, completed()], 2),
+    "a whole response": ([completed({"type": "message", "content": [TOLD]})], 2),
+    "deltas": ([HE, {**text("llo"), "logprobs": LOGPROBS[1:]}, TEXT_DONE, completed()], 2),
+    "a delta is missing": ([HE, TEXT_DONE, completed()], 1),
+}
+
+
+@pytest.mark.parametrize("name", WITH_LOGPROBS)
+def test_log_probabilities_are_told_once(name: str) -> None:
+    items, count = WITH_LOGPROBS[name]
+    folded = fold([CREATED, *items])
+    told = [one for event in folded.events if type(event) is TextDelta for one in event.logprobs or ()]
+    assert (folded.text(), told) == ("Hello", LOGPROBS[:count])
+
+
 # -- what was thought
 
 

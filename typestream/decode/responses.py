@@ -10,6 +10,7 @@ back until something tells the whole part, so that the text stays exact; at an e
 Wire format: OpenAI's `ResponseStreamEvent`.
 """
 
+from functools import partial
 from typing import Any
 
 from typestream.decode._base import Decoded, get
@@ -18,7 +19,7 @@ from typestream.decode._output import Call, Maker, OutputCalls, Part
 from typestream.decode._state import Base, Sent
 from typestream.decode.chat import citation
 from typestream.errors import StreamServerError
-from typestream.events import Finish, Other, ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta
+from typestream.events import Event, Finish, Other, ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta
 
 __all__ = ("ResponsesDecoder",)
 
@@ -103,7 +104,7 @@ class ResponsesDecoder(Base):
             if ending == "delta":
                 self._delta(key, item, raw, out)
             else:
-                self._whole(key, get(item, whole), kind, raw, out)
+                self._whole(key, get(item, whole), get(item, "logprobs"), kind, raw, out)
         elif ending in ("added", "done") and stem in _PARTS:
             channel, place = _PARTS[stem]
             key = (channel, output_index, number(get(item, place)) or 0)
@@ -134,14 +135,15 @@ class ResponsesDecoder(Base):
         if is_record(delta):
             delta = get(delta, "text")
         if isinstance(delta, str) and delta and (key[0] == "text" or self._speaks(key, raw, out)):
-            logprobs = get(item, "logprobs")
-            logprobs = logprobs if isinstance(logprobs, list) and logprobs else None
-            self._part(key).add(delta, _MAKE[key[0]](delta, raw, logprobs), out)
+            self._part(key).add(delta, _MAKE[key[0]](delta, raw, _filled(get(item, "logprobs"))), out)
 
-    def _whole(self, key: tuple[str, int, int], whole: Any, kind: str, raw: Any, out: Decoded) -> None:
+    def _whole(self, key: tuple[str, int, int], whole: Any, logprobs: Any, kind: str, raw: Any, out: Decoded) -> None:
         if not isinstance(whole, str) or not whole or not self._speaks(key, raw, out):
             return
-        if not self._part(key).fill(whole, _MAKE[key[0]], raw, out):
+        part, make = self._part(key), _MAKE[key[0]]
+        if not part.sent.length and not part.held:  # else some of the tokens were told already
+            make = partial(_with_logprobs, make, _filled(logprobs))
+        if not part.fill(whole, make, raw, out):
             out.append(Other(kind, raw=raw))  # what was sent cannot be taken back: the difference is there to see
 
     def _speaks(self, key: tuple[str, int, int], raw: Any, out: Decoded) -> bool:
@@ -157,7 +159,7 @@ class ResponsesDecoder(Base):
         channel, text = _said(part, key[0])
         key = (channel, *key[1:])
         if kind.endswith(".done"):
-            self._whole(key, text, kind, raw, out)
+            self._whole(key, text, get(part, "logprobs"), kind, raw, out)
             what = string(get(part, "type"))
             if what and what not in _TEXTS and not text:
                 self._once(what, str(key), raw, out)
@@ -276,7 +278,7 @@ class ResponsesDecoder(Base):
             else:
                 self._item_event("response.output_item.done", item, place, raw, out)
         if not any(channel == "text" for channel, _, _ in self._parts):
-            self._whole(("text", 0, 0), fields(response).get("output_text"), "output", raw, out)
+            self._whole(("text", 0, 0), fields(response).get("output_text"), None, "output", raw, out)
 
     def _fill_all(self, response: Any, raw: Any, out: Decoded) -> None:
         """Fill the gaps from a whole Response, by the whole text of each channel: its indices need not be the
@@ -344,6 +346,14 @@ class ResponsesDecoder(Base):
         if call is None:
             call = self._calls.open(False, None)
         self._say_item(call, item, True, raw, out)
+
+
+def _filled(logprobs: Any) -> Any:
+    return logprobs if isinstance(logprobs, list) and logprobs else None
+
+
+def _with_logprobs(make: Maker, logprobs: Any, text: str, raw: Any, _: Any) -> Event:
+    return make(text, raw, logprobs)
 
 
 def _named(item: Any) -> tuple[str | None, str | None, str | None, str]:

@@ -41,6 +41,7 @@ class _Item:
         self.item = item
         self.part: dict[str, Any] | None = None
         self.pieces: list[str] = []
+        self.logprobs: list[Any] = []
 
     @property
     def parts(self) -> list[dict[str, Any]]:
@@ -135,6 +136,7 @@ class ResponsesWire:
             chunks += self._close_part(opened) + self._open_part(opened, kind)
         opened.pieces.append(text)
         more = {"logprobs": jsonable(logprobs) or []} if kind == "output_text" else {}
+        opened.logprobs += more.get("logprobs", ())
         delta = self._event(f"{name}.delta", **_at(opened), **{place: len(opened.parts) - 1}, delta=text, **more)
         return [*chunks, delta]
 
@@ -168,9 +170,11 @@ class ResponsesWire:
             return []
         _, field, name, place = _PARTS[part["type"]]
         part[field] = "".join(opened.pieces)
-        opened.part, opened.pieces = None, []
         where = {**_at(opened), place: len(opened.parts) - 1}
-        more: dict[str, Any] = {"logprobs": []} if part["type"] == "output_text" else {}
+        more: dict[str, Any] = {"logprobs": opened.logprobs} if part["type"] == "output_text" else {}
+        if opened.logprobs:
+            part["logprobs"] = opened.logprobs
+        opened.part, opened.pieces, opened.logprobs = None, [], []
         outer = "response.reasoning_summary_part" if part["type"] == "summary_text" else "response.content_part"
         return [
             self._event(f"{name}.done", **where, **{field: part[field]}, **more),
