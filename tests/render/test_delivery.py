@@ -425,6 +425,38 @@ def test_a_tool_call_keeps_what_is_known_of_it(serve: Callable[[str], Any], case
     ]
 
 
+IN_ORDER: dict[str, tuple[list[Event], list[str]]] = {
+    "a call without arguments": (
+        [ToolCallDelta(0, "a", "f"), ToolCallDelta(1, "b", "g", "{}"), Finish("tool_calls")],
+        ["f", "g"],
+    ),
+    "a text after one": ([ToolCallDelta(0, "a", "f"), TextDelta("x"), Finish("stop")], ["f", "message"]),
+    "a citation after one": ([ToolCallDelta(0, "a", "f"), Citation("http://x"), Finish("stop")], ["f", "message"]),
+    "a name that goes on after another's": (
+        [ToolCallDelta(0, "a", "f"), ToolCallDelta(1, "b", "g", "{}"), ToolCallDelta(0, None, "oo", "{}")],
+        ["foo", "g"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", IN_ORDER)
+def test_a_response_keeps_the_order_of_its_output(serve: Callable[[str], Any], case: str) -> None:
+    events, wanted = IN_ORDER[case]
+    with serve(render(OpenAISse("responses"), events)).responses.stream(model="m", input="x") as stream:
+        output = stream.get_final_response().output
+    assert [item.name if item.type == "function_call" else item.type for item in output] == wanted
+
+
+def test_a_response_has_the_log_probabilities() -> None:
+    told = [{"token": "a", "logprob": -1.0}, {"token": "b", "logprob": -2.0}]
+    events: list[Event] = [TextDelta("a", logprobs=told[:1]), TextDelta("b", logprobs=told[1:]), Finish("stop")]
+    body = render(OpenAISse("responses"), events)
+    (done,) = [item for item in items(body) if item["type"] == "response.output_text.done"]
+    last = items(body)[-1]["response"]
+    assert done["logprobs"] == last["output"][0]["content"][0]["logprobs"] == told
+    assert typestream.replay(last).collect().choices[0].logprobs == told
+
+
 def test_the_sdk_s_own_helper_reads_citations(serve: Callable[[str], Any]) -> None:
     events: list[Event] = [TextDelta("a"), Citation("http://x", "X"), TextDelta("b"), Citation("http://y", "Y")]
     body = render(OpenAISse(), [*events, Finish("stop")])

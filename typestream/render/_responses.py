@@ -1,8 +1,8 @@
 """The Responses API's stream of events: the answer as items of an output, each opened, filled and closed.
 
 Rules: reasoning and message items are closed when something else begins; a tool call stays open to the end, since its
-arguments may come in turns with those of others, and opens when its name and its id are known, else at the end; an
-answer of which nothing said that it is whole has no terminal event.
+arguments may come in turns with those of others, and opens when its name and its id are known and its arguments or
+something else begins, else at the end; an answer of which nothing said that it is whole has no terminal event.
 Wire format: OpenAI's `ResponseStreamEvent`.
 """
 
@@ -129,7 +129,7 @@ class ResponsesWire:
         home, _, name, place = _PARTS[kind]
         chunks: _Chunks = []
         if self._open is None or self._open.item["type"] != home:
-            chunks += self._close() + self._open_item(home)
+            chunks += self._close() + self._open_known() + self._open_item(home)
         opened = self._open
         assert opened is not None
         if opened.part is None or opened.part["type"] != kind:
@@ -193,7 +193,7 @@ class ResponsesWire:
     def _cite(self, event: Citation) -> _Chunks:
         chunks: _Chunks = []
         if self._open is None or self._open.item["type"] != "message":
-            chunks += self._close() + self._open_item("message")
+            chunks += self._close() + self._open_known() + self._open_item("message")
         opened = self._open
         assert opened is not None
         if opened.part is None or opened.part["type"] != "output_text":
@@ -218,12 +218,22 @@ class ResponsesWire:
     def _call(self, event: ToolCallDelta) -> _Chunks:
         chunks = self._close()
         if event.call not in self._calls:
-            early = self._early.setdefault(event.call, [])
-            early.append(event)
+            if event.call not in self._early:
+                chunks += self._open_known()
+            self._early.setdefault(event.call, []).append(event)
             # a name may come in pieces, until there are arguments
-            known = all(any(getattr(each, name) for each in early) for name in ("id", "name", "arguments"))
-            return chunks + self._open_call(event.call) if known else chunks
-        return chunks + self._arguments(self._calls[event.call], event.arguments)
+            return chunks + self._open_call(event.call) if self._knows(event.call, "arguments") else chunks
+        call = self._calls[event.call]
+        if event.name and event.name != call.item["name"]:
+            call.item["name"] += event.name
+        return chunks + self._arguments(call, event.arguments)
+
+    def _knows(self, number: int, *more: str) -> bool:
+        return all(any(getattr(each, name) for each in self._early[number]) for name in ("id", "name", *more))
+
+    def _open_known(self) -> _Chunks:
+        """The calls that something else comes after: each has its place in the order, also without arguments."""
+        return [chunk for number in list(self._early) if self._knows(number) for chunk in self._open_call(number)]
 
     def _open_call(self, number: int) -> _Chunks:
         place, early = len(self._response["output"]), self._early.pop(number)
