@@ -32,6 +32,15 @@ __all__ = ("first_of", "generate", "replay", "stream")
 
 
 @overload
+def stream(  # pyright: ignore[reportOverlappingOverload] (`async for` reads one, too)
+    source: "TokenStream | Callable[[], TokenStream]",
+    *,
+    timeout: "float | Timeout | None" = None,
+    limits: Limits | None = None,
+    require: Require = "terminal",
+    retries: int = 0,
+) -> TokenStream: ...
+@overload
 def stream(
     source: "_Async | Callable[[], _Async]",
     *,
@@ -131,6 +140,13 @@ def _retried(source: Any, retries: int, make: Callable[[], Any], clocks: Timeout
     return _timed(attempts([make] * (retries + 1), transient, backoff(retries)), clocks)
 
 
+@overload
+def first_of(  # pyright: ignore[reportOverlappingOverload]
+    *makers: Callable[[], TokenStream],
+    timeout: "float | Timeout | None" = None,
+    limits: Limits | None = None,
+    require: Require = "terminal",
+) -> TokenStream: ...
 @overload
 def first_of(
     *makers: "Callable[[], _Async]",

@@ -45,6 +45,10 @@ async def live_async() -> None:
 def made_again() -> None:
     stream = typestream.stream(lambda: client.chat.completions.create(model="m", messages=[], stream=True))
     assert_type(stream, TokenStream)
+    assert_type(typestream.stream(stream), TokenStream)
+    assert_type(typestream.stream(lambda: typestream.replay("x"), retries=1), TokenStream)
+    assert_type(typestream.stream(stream.as_async()), AsyncTokenStream)
+    assert_type(typestream.first_of(lambda: typestream.replay("x"), lambda: stream), TokenStream)
     with typestream.stream(["a", "b"], timeout=typestream.Timeout.PATIENT, require=None) as texts:
         assert_type(texts, TokenStream)
 
