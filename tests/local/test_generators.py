@@ -12,7 +12,7 @@ import pytest
 
 import typestream
 from tests.local.conftest import until
-from typestream import Start, TextDelta, Usage, pacing
+from typestream import Start, TextDelta, Usage, _readahead, pacing
 from typestream._readahead import LIMIT
 from typestream.testing import VirtualClock
 
