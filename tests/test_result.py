@@ -1,6 +1,7 @@
 """The fold of a stream: what it keeps, what it turns into, what it costs."""
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -111,6 +112,33 @@ def test_nothing_is_invented():
 def test_what_is_no_result_is_refused(bad):
     with pytest.raises(ValueError, match="not the data of a typestream Result"):
         Result.from_json(bad)
+
+
+OF_ANOTHER_TYPE: list[tuple[list[Any], Any]] = [  # where, and what stands there
+    (["completion"], "bogus"),
+    (["completion"], ["complete"]),
+    (["id"], 5),
+    (["choices", 0, "index"], "0"),
+    (["choices", 0, "index"], True),
+    (["choices", 0, "text"], 5),
+    (["choices", 0, "reasoning"], 0),
+    (["choices", 0, "finish_reason"], 3),
+    (["choices", 0, "logprobs"], {}),
+    (["choices", 0, "tool_calls"], [{"id": "c", "name": "f", "arguments": {}}]),
+    (["usage"], {"input": "x"}),
+    (["citations"], [{"url": 5}]),
+]
+
+
+@pytest.mark.parametrize(("where", "value"), OF_ANOTHER_TYPE)
+def test_a_value_of_another_type_is_refused(where, value):
+    data = typestream.replay("a").collect().to_dict()
+    inner: Any = data
+    for step in where[:-1]:
+        inner = inner[step]
+    inner[where[-1]] = value
+    with pytest.raises(ValueError, match="not the data of a typestream Result"):
+        Result.from_json(json.dumps(data))
 
 
 @given(st.lists(st.tuples(st.sampled_from([0, 1]), st.text(max_size=3)), max_size=40))

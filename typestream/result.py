@@ -6,9 +6,9 @@ A `Result` is live while its stream runs and final once the stream has ended.
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
-from typestream._json import jsonable
+from typestream._json import event_from_dict, jsonable, snake
 from typestream.decode._base import Completion
 from typestream.events import (
     Citation,
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from typestream.pacing._run import Run
 
 __all__ = ("Choice", "Result", "ToolCall")
+
+_T = TypeVar("_T")
+_E = TypeVar("_E", Usage, Citation)
 
 
 class _Text:
@@ -311,13 +314,15 @@ class Result:
         """
         result = cls()
         try:
-            result.id, result.model = data["id"], data["model"]
+            result.id, result.model = _maybe(data["id"]), _maybe(data["model"])
             for entry in data["choices"]:
                 result.choices.append(_choice(entry))
-            result.usage = Usage(**data["usage"]) if data["usage"] else None
-            result.citations = [Citation(**citation) for citation in data["citations"]]
+            result.usage = _event(Usage, data["usage"]) if data["usage"] else None
+            result.citations = [_event(Citation, citation) for citation in data["citations"]]
             result.completion = data["completion"]
-        except (KeyError, TypeError, AttributeError) as error:
+            if result.completion not in get_args(Completion):
+                raise ValueError(f"no completion is {result.completion!r}")
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ValueError("This is not the data of a typestream Result (Result.to_dict() makes it).") from error
         return result
 
@@ -357,12 +362,29 @@ def _record(event: Usage | Citation) -> dict[str, Any]:
     return {field.name: getattr(event, field.name) for field in fields(event) if field.name != "raw"}
 
 
+def _event(kind: type[_E], record: Mapping[str, Any]) -> _E:
+    event = event_from_dict({**record, "type": snake(kind.__name__)})
+    assert isinstance(event, kind)
+    return event
+
+
+def _of(kind: type[_T], value: Any) -> _T:
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise ValueError(f"{value!r} is no {kind.__name__}")
+    return value
+
+
+def _maybe(value: Any) -> str | None:
+    return None if value is None else _of(str, value)
+
+
 def _choice(entry: Mapping[str, Any]) -> Choice:
-    choice = Choice(entry["index"])
+    choice = Choice(_of(int, entry["index"]))
     for builder, name in ((choice._text, "text"), (choice._reasoning, "reasoning"), (choice._refusal, "refusal")):
-        if entry[name]:
+        if _of(str, entry[name]):
             builder.add(entry[name])
-    choice.tool_calls = [ToolCall(**call) for call in entry["tool_calls"]]
-    choice.finish_reason = entry["finish_reason"]
-    choice.logprobs = list(entry["logprobs"])
+    for call in _of(list, entry["tool_calls"]):
+        choice.tool_calls.append(ToolCall(_maybe(call["id"]), _maybe(call["name"]), _of(str, call["arguments"])))
+    choice.finish_reason = _maybe(entry["finish_reason"])
+    choice.logprobs = list(_of(list, entry["logprobs"]))
     return choice
