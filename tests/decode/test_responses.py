@@ -87,6 +87,21 @@ CALLS: dict[str, tuple[list[Any], list[Any]]] = {
          completed(call("x", '{"a":1}', "y"), call("z", '{"b":2}', "w", "g"))],
         [ONE, OTHER_ONE],
     ),
+    "one call_id for all": (
+        [added(call("c1")), piece('{"a":1}', item_id="i1"), added(call("c1", "", "i2", "g"), 1),
+         piece('{"b":2}', 1, item_id="i2"), done(F), done({**G, "call_id": "c1"}, 1),
+         completed(F, {**G, "call_id": "c1"})],
+        [ONE, ("c1", "g", '{"b":2}')],
+    ),
+    "one call_id for all, by turns": (
+        [added(call("c1")), added(call("c1", "", "i2"), 1), piece('{"a":1}', item_id="i1"), done(F),
+         piece("{}", 1, item_id="i2"), done(call("c1", "{}", "i2"), 1), completed(F, call("c1", "{}", "i2"))],
+        [ONE, ("c1", "f", "{}")],
+    ),
+    "one call_id for all, only done after both began": (
+        [added(call("c1")), added(call("c1", "", "i2"), 1), done(F), done(call("c1", "{}", "i2"), 1), completed()],
+        [ONE, ("c1", "f", "{}")],
+    ),
     "pieces before the item": ([piece('{"a":', item_id="i1"), added(call("c1")), piece("1}"), completed(F)], [ONE]),
     "no call_id before the end": (
         [added(call(None)), added(call(None, "", "i2", "g"), 1), piece('{"a":1}'), piece('{"b":2}', 1),

@@ -154,8 +154,14 @@ class OutputCalls:
 
     def begun(self, item_id: str | None, call_id: str | None, place: int | None) -> Call | None:
         """The call that an item announces again, or that its arguments have opened; None for a new one."""
+
+        def elsewhere(call: Call) -> bool:
+            return None not in (item_id, call.item) and call.item != item_id
+
         return self._last(
-            (lambda call: call.id == call_id and (not call.done or call.place == place)) if call_id else None,
+            (lambda call: call.id == call_id and (call.place == place or not (call.done or elsewhere(call))))
+            if call_id
+            else None,
             (lambda call: call.item == item_id and None in (call.id, call_id)) if item_id else None,
             lambda call: (
                 call.place == place
@@ -176,6 +182,7 @@ class OutputCalls:
             return call.id is None or call_id is None
 
         return self._last(
+            (lambda call: call.item == item_id and here(call) and call.fits(name, text)) if item_id else None,
             (lambda call: call.id == call_id and (here(call) or call.fits(name, text))) if call_id else None,
             (lambda call: call.item == item_id and (here(call) or unnamed(call)) and call.fits(name, text))
             if item_id
