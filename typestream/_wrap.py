@@ -62,6 +62,12 @@ def wrap(sdk_stream: _T, policy: Pacing | None = None) -> _T:
     return _Wrapped(given, chosen)  # type: ignore[return-value]
 
 
+class _Rest(Other):
+    """What else a chunk says: its text ends here, however much of it could belong to what follows."""
+
+    __slots__ = ()
+
+
 class _Chunks:
     """The decoder: the text of each chunk, and the chunk itself where there is more to it."""
 
@@ -72,7 +78,7 @@ class _Chunks:
         texts = _texts(item)
         events: Decoded = [TextDelta(text, index, raw=item) for index, text in texts]
         if not texts or len(texts) > 1 or not _is_only_text(item):
-            events.append(Other("chunk", raw=item))
+            events.append(_Rest("chunk", raw=item))
         return events
 
     def end(self) -> Decoded:

@@ -86,7 +86,7 @@ class Schedule:
         if type(event) is TextDelta:
             self._cut(event, now)
             return
-        if isinstance(event, ASIDE) and self._order == "barrier" and len(self._cutters) == 1 and self._holds():
+        if type(event) in ASIDE and self._order == "barrier" and len(self._cutters) == 1 and self._holds():
             self._aside.append(Batch(event, [], now))
             return
         self._flush_cutters()
