@@ -1,7 +1,7 @@
 """A source as the drivers see it: opened when it is first read, closed by whoever was given it.
 
 Rules: what was passed is what gets closed, never only an iterator of it; where the bytes can be had they are read
-(`sources.openai`), else the objects.
+(`sources.http`), else the objects.
 """
 
 import os

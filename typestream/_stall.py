@@ -50,7 +50,7 @@ class Stall:
     """The stall clocks; they run only while the stream waits for its source.
 
     Attributes:
-        armed: whether there is a limit at all; where there is none, nobody need tell what happens.
+        armed: whether there is a limit at all; where there is none, callers need not report events.
         grace: how long to wait for what may follow the end of the answer, once that was seen.
     """
 

@@ -105,7 +105,7 @@ class Hub:
                 buffer.events.append(event)
 
     def room(self) -> bool:
-        """Whether the next event may be read for all: nobody is too far behind, or is let wait for."""
+        """Whether the next event may be read for all: no branch is too far behind, or the policy is not to wait."""
         behind = self._behind()
         if self._policy == "raise":
             for buffer in behind:

@@ -90,8 +90,8 @@ class Joined:
     """Joins graphemes into longer pieces; a subclass says where a piece ends.
 
     `ends(next)` is asked before each grapheme and must not change anything; `took(grapheme)` then keeps the books.
-    White space never ends a piece, and what is none must be judged by its first code point alone, since the rest may
-    not be there yet; ASCII letters and digits all alike after each other: a run of them comes as one grapheme.
+    White space never ends a piece, and any other grapheme must be judged by its first code point alone, since the rest
+    may not have come yet; a run of ASCII letters and digits is judged as one grapheme.
     """
 
     limit: ClassVar[int] = 4096

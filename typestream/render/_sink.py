@@ -74,8 +74,8 @@ class Rendering:
 
     def feed(self, event: Event) -> None:
         """Write what the renderer makes of an event."""
-        # `map` calls one right after the other: no interrupt can come in between, when a renderer takes for written
-        # what is not; but it takes a StopIteration for the end
+        # `map` calls one right after the other: an interrupt in between would make a renderer believe that unwritten
+        # text was written; but `map` takes a StopIteration for the end
         made, kept = tee(map(self._renderer.feed, (event,)))
         try:
             written = deque(map(self._file.write, filter(None, made)), maxlen=1)

@@ -94,7 +94,7 @@ async def _frame(send: Callable[[str], Awaitable[None]], text: str) -> None:
 
     text = text.removesuffix("\n")
     if text:
-        await anyio.lowlevel.checkpoint()  # a server may take frames for somebody who left, until it is let look
+        await anyio.lowlevel.checkpoint()  # a server may take frames for a client that left, until it has a turn
         await send(text.encode("utf-8", "replace").decode("utf-8"))  # a lone surrogate is no UTF-8
 
 

@@ -25,7 +25,7 @@ _LOCAL_FLAGS = ((re.IGNORECASE, "i"), (re.MULTILINE, "m"), (re.DOTALL, "s"))
 
 
 class Unknown(Exception):
-    """The expression has a part that cannot be told the unfinished form of."""
+    """The expression has a part whose unfinished form is not known."""
 
 
 def unfinished(pattern: "re.Pattern[str]") -> "re.Pattern[str]":
