@@ -172,7 +172,7 @@ class Waker:
             self.soon(self.wake_here)
 
     def wake_here(self) -> None:
-        """The same, from the loop itself."""
+        """End the wait, if there is one. To be called in the loop itself."""
         self._called = False  # before whoever waits looks again
         self._interrupt()
         if self._event is not None:

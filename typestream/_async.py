@@ -196,7 +196,7 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
         return None
 
     async def _handed(self, pump: Pump, take: Callable[[Any, float], Any]) -> Any:
-        """The same of what a task reads; all but an item is left to `_advance`."""
+        """Have the task read an item, and give what is made of it; anything else is left to `_advance`."""
         pump.ask()
         await self._waker.wait(inf, lambda: pump.buffer or self._commands)
         if self._commands or not pump.buffer or pump.buffer[0].kind != "item":

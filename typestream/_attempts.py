@@ -170,7 +170,7 @@ class Attempts(_Attempts):
 
 
 class AsyncAttempts(_Attempts):
-    """The same to be awaited."""
+    """A source that reads one attempt after the other, to be awaited."""
 
     async def read(self) -> Event:
         """The next event; raises StopAsyncIteration at the end."""

@@ -50,7 +50,7 @@ def call(make: Callable[[], Any], clocks: Timeout | None) -> tuple[Any, float]:
 
 
 def watched(make: Callable[[], Any]) -> Any:
-    """The same; what it raises is raised."""
+    """What a callable returns; what it raises is raised unchanged."""
     return Watch().around(make)
 
 

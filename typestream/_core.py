@@ -173,7 +173,7 @@ class Core:
         return event.text if event is not None and event.index == 0 and event.text else None
 
     def event(self, item: Any, now: float) -> TextDelta | None:
-        """The same, as an event."""
+        """The text event of an item that is nothing else, delivered by this; None for anything else, as in `text`."""
         try:
             decoded = self._decoding.decoder.decode(item, item)  # type: ignore[union-attr]
         except Exception as exc:

@@ -22,8 +22,8 @@ LIMIT = 64
 """How many items are read ahead at most; what is decoded waits in the stream's own, larger, buffer."""
 
 QUICK = 1e-3
-"""Seconds; after an item that came sooner the next is read unasked: to ask for each would take longer than reading
-them does. What takes long may be dear, and is read when it is wanted."""
+"""Seconds. After an item that came sooner, the next one is read unasked: asking for each would take longer than reading
+it. What takes longer may be expensive, and is read when it is wanted."""
 
 
 def thread_context() -> contextvars.Context:
@@ -37,8 +37,8 @@ def thread_context() -> contextvars.Context:
 
 
 class Kept:
-    """Items as they are when they are read: a source may fill one buffer or dict again for each. The first dict is
-    copied, since nobody knows of it yet, and the others where it turns out to be the same."""
+    """Keeps items as they were when they were read: a source may fill one buffer or dict again for each. The first dict
+    is copied, since it is not known yet whether it will be used again; the others only if it is."""
 
     def __init__(self) -> None:
         self._dict: Any = None

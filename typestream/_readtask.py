@@ -68,7 +68,7 @@ class _AsyncioTask:
 
 
 class _TrioTask:
-    """The same; where a scope was left open, closing is not shielded from the cancellation."""
+    """The twin of `_AsyncioTask` for trio; where a scope was left open, closing is not shielded from cancellation."""
 
     def __init__(self, run: Callable[[], Awaitable[None]], failed: Callable[[BaseException], None]) -> None:
         import trio

@@ -231,7 +231,7 @@ class SyncSource(_Source):
 
 
 class AsyncSource(_Source):
-    """The same for something to be awaited; `given` may be awaitable itself."""
+    """Something to be read by awaiting; see `_Source` for what it takes. `given` may be awaitable itself."""
 
     def __init__(self, given: Any, **options: Any) -> None:
         super().__init__(given, **options)

@@ -161,7 +161,7 @@ class StreamBase:
             core.fail(value, at)
 
     def _got(self, kind: str, value: Any) -> None:
-        """The same of what came just now, once what was commanded is done."""
+        """Obey the commands, then give the core what just came of the source."""
         now = self._now()
         self._obey(now)
         self._absorb(kind, value, now)

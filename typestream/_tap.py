@@ -25,7 +25,7 @@ def both(one: Tap, other: Tap) -> Tap:
 
 
 def of_a_part(whole: Tap) -> Tap:
-    """The same tap, told that even the normal end is not the end of the whole answer."""
+    """A tap that tells `tap` everything, but calls even the normal end an answer that is not whole."""
 
     def tap(event: Event | Exception | None, now: float) -> None:
         whole(StreamTruncated("What came first is not known any more.") if event is None else event, now)

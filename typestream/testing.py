@@ -194,7 +194,7 @@ class Script(_Scripted[_T], Iterator[_T]):
 
 
 class AsyncScript(_Scripted[_T], AsyncIterator[_T]):
-    """The same to be awaited."""
+    """A `Script` to be awaited."""
 
     async def __anext__(self) -> _T:
         import anyio

@@ -138,7 +138,7 @@ class Timing:
         self._run = None if run.over else run
 
     def _seen(self) -> "Timing":
-        """The same with what its run has shown by now. This itself is left alone: who asks may be another thread."""
+        """A copy that includes what the run has shown; this object stays as it is, since another thread may ask."""
         if self._run is None:
             return self
         twin = copy(self)

@@ -94,7 +94,7 @@ class ChatDecoder(Base):
         return super().decode(item, raw) if text is None else [TextDelta(text, raw=raw)]
 
     def brief(self, item: Any, raw: Any) -> str | Decoded:
-        """The same; but where a chunk holds a piece of the answer and nothing else, that."""
+        """The events of a chunk; where it holds a piece of the answer and nothing else, only the text of that piece."""
         text = self.text(item)
         return super().decode(item, raw) if text is None else text
 

@@ -51,7 +51,7 @@ class TextDecoder:
         return [Start(raw=raw), TextDelta(text, raw=raw)]
 
     def brief(self, item: Any, raw: Any) -> str | Decoded:
-        """The same; but text that needs nothing done to it comes as it is."""
+        """The events of an item; where it is text that needs nothing done to it, the text itself."""
         if type(item) is str and item and self._started and not self._open and (item.isascii() or mended(item)):
             return item
         return self.decode(item, raw)

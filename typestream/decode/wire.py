@@ -85,7 +85,7 @@ class WireDecoder:
         return out
 
     def brief(self, item: bytes, raw: Any = None) -> str | Decoded:
-        """The same; but where the bytes are one whole event that has a piece of the answer and nothing else, that."""
+        """The events of some bytes; where these are one event with a piece of the answer and nothing else, its text."""
         data = self._whole(item)
         if data is None:
             return self.decode(item)

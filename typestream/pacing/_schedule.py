@@ -164,7 +164,7 @@ class Schedule:
         return recut(last, text, self._logprobs or None)
 
     def _text(self, now: float) -> str | Event | float | None:
-        """The same as `poll`, but of a text only the text; `_last` and `_logprobs` are then what belongs to it."""
+        """What `poll` gives, but of a text event only the text; `_last` and `_logprobs` hold what belongs to it."""
         if self._run is not None:
             self.settle()
         due = self._rest

@@ -154,7 +154,7 @@ class Watched(_Watch, Iterator[str]):
                 self._missed(lives, waited)
 
     def close(self) -> None:
-        """The same, and wait for the thread."""
+        """End it as `interrupt` does, and wait for the thread."""
         if not self._over:
             self.interrupt()
         thread = self._thread

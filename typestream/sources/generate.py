@@ -160,7 +160,7 @@ class Loop(Iterator[Event | str | None]):
 
 
 class AsyncLoop(AsyncIterator[Event | str | None]):
-    """The same with a `step` to be awaited."""
+    """The `Loop` of a `step` that is awaited."""
 
     def __init__(self, step: Callable[[Any], Awaitable[Any]], state: _State) -> None:
         self._step = step

@@ -35,7 +35,7 @@ class Body(NamedTuple):
 
 
 class AsyncBody(NamedTuple):
-    """The same, to be awaited; `shutdown` is None where a read cannot be woken that way."""
+    """A `Body` to be awaited; `shutdown` is None where a read cannot be woken that way."""
 
     chunks: AsyncIterable[bytes]
     decoder: WireDecoder
@@ -70,7 +70,7 @@ def _pieces(read: Callable[[int], bytes | None]) -> Iterator[bytes]:
 
 
 def async_body(given: Any, limits: Limits | None) -> AsyncBody | None:
-    """The same for an async response or SDK stream."""
+    """The bytes of an async response or SDK stream, as `sync_body` gives those of a sync one."""
     found = _response(given)
     if found is None:
         return None
