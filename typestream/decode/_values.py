@@ -50,7 +50,7 @@ class Values:
             out.append(TextDelta(piece, raw=Lazy(text, self._built)))
 
     def read(self, text: str, name: str, out: Decoded) -> str | None:
-        """The data of an event; where it is a piece of the answer and nothing else, give its text, and nothing to `out`."""
+        """The data of an event; where it is a piece of the answer and nothing else, its text is given, not added."""
         plain = self._plain if name == "message" or not name else None
         if plain is not None:
             piece = self._repeats.piece(text)
