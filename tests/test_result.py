@@ -178,3 +178,13 @@ def test_a_message_without_calls_can_be_sent_back():
     """Some servers refuse `"tool_calls": null`."""
     made = typestream.replay("Hello").collect().to_openai()
     assert "tool_calls" not in made.choices[0].message.model_dump(exclude_unset=True)
+
+
+def test_how_fast_it_arrived_counts_from_the_first_piece():
+    from typestream.testing import VirtualClock, script
+
+    with VirtualClock():
+        timing = typestream.stream(script([(1.0, "abc"), (1.5, "de"), (3.0, "fghi")])).collect().timing
+    assert (timing.first_token, timing.longest_gap, timing.mean_gap) == (1.0, 1.5, 1.0)
+    assert timing.characters_per_second == 3.0  # six in two seconds
+    assert timing.tokens_per_second == 1.0

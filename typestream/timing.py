@@ -25,6 +25,8 @@ class Timing:
         shown_duration: until the last text was delivered.
         lag_mean: how long after its arrival a character was delivered, on average.
         lag_max: and at most.
+        mean_gap: the mean wait between two arrivals.
+        tokens_per_second, characters_per_second: how fast it arrived, after the first piece.
     """
 
     __slots__ = (
@@ -50,7 +52,7 @@ class Timing:
         self._opened: float | None = None
         self._first: float | None = None
         self._last = 0.0
-        self._characters = 0
+        self._characters = 0  # of all but the first piece
         self._shown = 0
         self._first_shown: float | None = None
         self._last_shown = 0.0
@@ -70,8 +72,9 @@ class Timing:
     def arrived(self, characters: int, now: float) -> None:
         """A piece of so many characters arrived."""
         if self._first is None:
-            self._first = now
-        elif now - self._last > self.longest_gap:
+            self._first = self._last = now
+            characters = 0
+        if now - self._last > self.longest_gap:
             self.longest_gap = now - self._last
         self._last = now
         self.deltas += 1
@@ -203,7 +206,8 @@ class Timing:
 
     @property
     def characters_per_second(self) -> float | None:
-        """Characters of text, reasoning and tool calls arriving per second; None where it took no time."""
+        """Characters of text, reasoning and tool calls arriving per second after the first piece; None where it took no
+        time."""
         return self._rate(self._characters)
 
     def _rate(self, count: int) -> float | None:
