@@ -1,8 +1,8 @@
-"""The async driver, for asyncio and trio: asks the core what to do, and does it: delivers, waits, reads.
+"""The async driver, for asyncio and trio: asks the core what to do and does it: deliver, wait, read.
 
-Rules: no cancel scope is open while an event is delivered, nor around a source: one that waits, and that can only be
-woken by cancelling, is opened, read and closed by its own task; a wait that is cancelled loses nothing; a read that
-is cancelled ends the stream, since its source cannot be read on.
+Rules: no cancel scope is open while an event is delivered, nor around a source. A source that waits, and that can only
+be woken by cancelling, is opened, read and closed by a task of its own. A cancelled wait loses nothing; a cancelled
+read ends the stream, since its source cannot be read any further.
 """
 
 import warnings
@@ -33,10 +33,10 @@ __all__ = ("AsyncTokenStream",)
 
 
 class AsyncTokenStream(StreamBase, AsyncIterator[str]):
-    """Everything a source says, one piece after the other, to be awaited; the twin of `TokenStream`.
+    """Everything a source says, one piece after another, to be awaited; the twin of `TokenStream`.
 
     Iterating gives the text of the answer (choice 0), in pieces that are never empty; `events()` gives everything, in
-    order. `async with` closes it for certain; a bare `async for` works too.
+    order. `async with` makes sure that it is closed; a bare `async for` works too.
 
     Raises, when read:
         StreamError: the stream did not end in the whole answer; the error's `result` is what was delivered.
@@ -45,7 +45,7 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
     def __init__(self, core: Core, source: "AsyncReadable", before: Callable[[], float] | None = None) -> None:
         super().__init__(core)
         self._source = source
-        self._before = before  # the clock of the stream that this one goes on with
+        self._before = before  # the clock of the stream that this one continues
         self._pump: Pump | None = None
         self._waker = _aio.Waker()
         self._idle: _aio.Event | None = None
@@ -62,7 +62,7 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
             text: str | None = None
             waker = self._waker
             run, alarm = waker.run, waker.alarm
-            # while a run is shown nothing else is looked at: with a thousand streams it is the memory that costs
+            # while a run is shown nothing else is looked at: with a thousand streams the cost is memory access
             if run is not None and alarm is not None and not self._busy:
                 due = run.times[run.shown]
                 self._busy = alarm.waiting = True
@@ -104,7 +104,7 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
         return _Events(self)
 
     async def collect(self) -> Result:
-        """Read to the end and give the whole answer."""
+        """Read to the end and return the whole answer."""
         async for _ in self:
             pass
         return self.result
@@ -113,8 +113,8 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
         """Read to the end, writing what `renderer` makes of each event.
 
         Args:
-            renderer: makes text of events; its last words are written even when the stream breaks off.
-            to: a text file, or what else has `write(str)`; standard output where none is given.
+            renderer: makes text of events; its last words are written even if the stream breaks off.
+            to: a text file, or any object with `write(str)`; by default standard output.
         """
         from typestream.render import Rendering
 
@@ -139,11 +139,11 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
                 if self._commands:
                     self._obey(now)
                 if self._pump is not None and self._pump.buffer and core.has_room:
-                    self._absorb_all(self._pump.take())  # it came before now, and is shown accordingly
+                    self._absorb_all(self._pump.take())  # it arrived before now, and is shown accordingly
                 action = core.poll(now)
                 if type(action) is Wait:
                     if await self._wait(action.until, action.input):
-                        self._floor = action.until  # loops round their timers: this time has come
+                        self._floor = action.until  # loops round their timers: treat this time as reached
                 elif action is DONE:
                     await self._release()
                     if core.error is not None:
@@ -155,25 +155,25 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
             self._rest()
 
     def _plan(self) -> None:
-        """From now on show a run, if there is one, and if nothing is missed by that: a source that is to be read
-        meanwhile is."""
+        """From now on show a run, if there is one and nothing is missed by that: a source that has to be read meanwhile
+        must be read by a task already."""
         waker = self._waker
         waker.run = None
         read = not self._core.read_ahead or (self._pump is not None and self._pump.ahead)
         if waker.alarm is not None and read:
             waker.run = self._core.run()
-            if self._commands:  # looked at now: who commands from now on finds the run
+            if self._commands:  # checked last: a command that comes later finds the run and ends it
                 waker.run = None
 
     def _is_direct(self) -> bool:
-        """Whether the next item may be read the short way: nobody else has anything to do, and no time ends it."""
+        """Whether the next item may be read the short way: nothing else is to be done, and no time limits the read."""
         if self._busy or self._commands or not self._core.direct:
             return False
         pump = self._pump
         return self._is_near(inf) if pump is None else not (pump.ahead or pump.buffer)
 
     async def _at_once(self, take: Callable[[Any, float], Any]) -> Any:
-        """The next text or event the short way; None where there is more to be done."""
+        """The next text or event by the short way; None if there is more to be done."""
         self._busy = True
         try:
             return await (self._read(take) if self._pump is None else self._handed(self._pump, take))
@@ -184,7 +184,8 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
             self._rest()
 
     async def _read(self, take: Callable[[Any, float], Any]) -> Any:
-        """Read an item in this very task, which nothing but the source's own `wake` ends; gives what is made of it."""
+        """Read an item in this very task and give what `take` makes of it; only the source's own `wake` can end the
+        wait."""
         try:
             item = await self._source.read()
         except (StopAsyncIteration, Exception) as exc:
@@ -196,7 +197,7 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
         return None
 
     async def _handed(self, pump: Pump, take: Callable[[Any, float], Any]) -> Any:
-        """Have the task read an item, and give what is made of it; anything else is left to `_advance`."""
+        """Have the task read an item and give what `take` makes of it; an end or error is left to `_advance`."""
         pump.ask()
         await self._waker.wait(inf, lambda: pump.buffer or self._commands)
         if self._commands or not pump.buffer or pump.buffer[0].kind != "item":
@@ -205,12 +206,12 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
         return take(read.value, read.at)
 
     async def _interrupted(self) -> None:
-        """A signal's handler raised something, anywhere: what was just read may be lost."""
+        """A signal handler raised something at any point: the item just read may be lost."""
         self._rest()
         await self._abandon()
 
     async def _abandon(self) -> None:
-        """Cancelled in the middle of a read: its source cannot be read on."""
+        """Close the stream after a read was cut short: its source cannot be read any further."""
         self._core.close(self._now())
         await self._release()
 
@@ -238,7 +239,7 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
         return False
 
     def _is_near(self, until: float) -> bool:
-        """Whether what may be waited for until then can be read in this very task."""
+        """Whether the source can be read in this very task, where the read may last until `until`."""
         source = self._source
         return source.memory or (until == inf and getattr(source, "wake", None) is not None)
 
@@ -246,26 +247,26 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
         if self._pump is None:
             self._pump = Pump(self._source, self._waker.now, self._waker.wake_here)
         pump = self._pump
-        pump.ahead = self._core.read_ahead or self._source.wire  # what comes by wire is on its way anyway
+        pump.ahead = self._core.read_ahead or self._source.wire  # what comes over the wire is on its way anyway
         late = False
         if not (taken := pump.take()):
             try:
                 late = await self._waker.wait(until, lambda: pump.buffer or self._commands)
             except BaseException:
                 if not pump.ahead:
-                    await self._abandon()  # as any other read that is cancelled
+                    await self._abandon()  # like any other cancelled read
                 raise
             taken = pump.take()
         self._absorb_all(taken)
         needed = self._core.read_ahead or not self._is_near(until)
         if not needed and taken and taken[-1].kind == "item" and pump.leave():
-            self._pump = None  # all it had to do was to open the source
+            self._pump = None  # it was only needed to open the source
         return late
 
     def _absorb_all(self, taken: list[Read]) -> None:
         for read in taken:
             if isinstance(read.value, (KeyboardInterrupt, SystemExit)):
-                raise read.value  # it came while the source was read, but is no error of the source
+                raise read.value  # raised while the source was read, but not by the source
             self._absorb(*read)
 
     def _wake(self) -> None:
@@ -287,20 +288,20 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
         return self
 
     def as_sync(self) -> "TokenStream":
-        """The sync twin: the source is read by an event loop in a thread of its own. Go on with the twin alone."""
+        """The sync twin: the source is read by an event loop in a thread of its own. From now on use only the twin."""
         from typestream._bridge import as_sync
 
         return as_sync(self)
 
     def tee(self, n: int = 2, *, lag: int = LAG, policy: "Policy" = "block") -> "Tee[AsyncTokenStream]":
-        """`n` streams of the same thing, each with the same events and the same end or error; go on with them alone.
+        """Split into `n` streams, each with the same events and the same end or error. From now on use only these.
 
         Read them side by side, each in a task of its own, or one after the other if the answer has fewer than `lag`
         events. See `TokenStream.tee`.
 
         Raises:
             ValueError: `n` or `lag` is less than 1, or `policy` is unknown.
-            StreamBusy: the stream is just being read.
+            StreamBusy: the stream is being read right now.
         """
         from typestream._async_tee import async_tee
 
@@ -348,7 +349,7 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
         if getattr(self, "_released", True) or not self._started:
             return
         release = self._pump.cancel if self._pump is not None else partial(_aio.spawn, self._source.aclose)
-        self._waker.soon(release)  # where the loop still runs
+        self._waker.soon(release)  # if the loop still runs
         if not self._source.memory:
             text = f"{self!r} was neither read to its end nor closed."
             warnings.warn(text, ResourceWarning, stacklevel=2, source=self)

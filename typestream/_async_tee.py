@@ -1,4 +1,4 @@
-"""One async stream, read by several: the hub for asyncio and trio."""
+"""One async stream with several readers: the hub for asyncio and trio."""
 
 from functools import partial
 from typing import Any
@@ -14,7 +14,7 @@ __all__ = ("async_tee",)
 
 
 class _AsyncHub(Hub):
-    """A task of its own reads for all: a branch that is cancelled is no concern of the others."""
+    """A task of its own reads for all, so cancelling one branch does not affect the others."""
 
     def __init__(self, stream: Any, lag: int, policy: Policy) -> None:
         super().__init__(stream, lag, policy)
@@ -61,14 +61,14 @@ class _AsyncHub(Hub):
                 await change.wait()
 
     def _tell(self) -> None:
-        """Have every branch look again, from wherever this one is read."""
+        """Make every branch look again; may be called from any loop or thread."""
         if _readers.loop() is self._loop:
             self._changed()
         else:
             self._waker.soon(self._changed)
 
     def _changed(self) -> None:
-        """Have every branch look again."""
+        """Make every branch look again."""
         self._change.set()
         self._change = _aio.Event()
 
@@ -112,7 +112,7 @@ class _Whole:
 
 
 def async_tee(stream: Any, n: int, lag: int, policy: Policy) -> Tee[Any]:
-    """`n` async streams of the same thing; see `AsyncTokenStream.tee`."""
+    """Split an async stream into `n`; see `AsyncTokenStream.tee`."""
     if stream._busy:
         raise StreamBusy("The stream is just being read; split it before or after.")
     return split(stream, _AsyncHub, n, lag, policy)  # type: ignore[no-any-return]

@@ -1,8 +1,8 @@
 """The core of a stream: decode → transform → pace → result. No clock, no await, no thread.
 
-Rules: whoever drives it feeds it what the source gave (`feed`, `end`, `fail`), asks what to do (`poll`), and tells it
-the time at every call. It answers with an event to deliver, a `Wait`, or `DONE`; after `DONE` there may be an `error`
-to raise. What has been decoded before a failure is delivered before it.
+Rules: the driver feeds it what the source gave (`feed`, `end`, `fail`), asks what to do (`poll`), and tells it the time
+at every call. It answers with an event to deliver, a `Wait`, or `DONE`; after `DONE` there may be an `error` to raise.
+What was decoded before a failure is delivered before it.
 """
 
 from collections import deque
@@ -37,13 +37,13 @@ from typestream.transforms import Chain, Transform
 __all__ = ("DONE", "NEED_INPUT", "Action", "Core", "Done", "Wait")
 
 GRACE: Final = 0.1
-"""How long to wait, seconds, for what may follow the marker that says the answer is whole."""
+"""Seconds to wait for what may follow the marker that says the answer is whole."""
 
 LATE: Final = 16
-"""How many reads that say nothing more may follow the end of the answer; who never has to wait has no other clock."""
+"""How many reads without content may follow the end of the answer: where reads never wait, no clock would end them."""
 
 LATE_BYTES: Final = 16384
-"""And how many may follow its finish reason, when the rest may come byte by byte."""
+"""How many reads without content may follow a finish reason: the rest may come byte by byte."""
 
 READ_AHEAD: Final = 16384
 """How many pieces may wait to be shown before the source is no longer read ahead."""
@@ -73,7 +73,7 @@ class Core:
     Args:
         require: what must have been seen for the end of the source to be the end of the answer: `"terminal"`, any
             marker that says so; `"finish_reason"`, a finish reason; None, nothing.
-        stall: the stall clocks, where they are to run in a way of their own.
+        stall: the stall clocks, if they are to run in a way of their own.
     """
 
     def __init__(self, *, require: Require = "terminal", stall: Stall | None = None) -> None:
@@ -98,8 +98,8 @@ class Core:
     # -- what the source gives
 
     def use(self, decoder: Decoder, *, wire: bool = False) -> None:
-        """The decoder is known beforehand; `wire` says that the source is a connection, which after the answer's end
-        marker is read on for a moment only."""
+        """Use this decoder from the start. `wire` says that the source is a connection, which is read only a moment
+        longer after the answer's end marker."""
         self._decoding.use(decoder, wire)
 
     def feed(self, item: Any, now: float) -> None:
@@ -142,12 +142,12 @@ class Core:
         else:
             self._decoded([undecodable(item, exc)], now)
 
-    # -- the short way: what needs nothing done to it is delivered as it comes
+    # -- the short way: an item that needs no further work is delivered as it comes
 
     @property
     def direct(self) -> bool:
-        """Whether the next item may go to `text` or `event` instead of `feed`: nothing waits, nothing is to be done to
-        it, and it ends nothing but what it says itself."""
+        """Whether the next item may go to `text` or `event` instead of `feed`: no event waits, nothing is half decoded,
+        and no transform, pace, recording or stall clock applies."""
         return (
             self._plain
             and not self.ready
@@ -158,8 +158,8 @@ class Core:
         )
 
     def text(self, item: Any, now: float) -> str | None:
-        """The text of an item that is a piece of the answer and nothing else, delivered by this, mostly without an
-        event made of it. None for anything else, which is fed; then look at `direct` again."""
+        """The text of an item that is a piece of the answer and nothing else. This call delivers it, mostly without
+        making an event of it. Anything else is fed, and gives None; then look at `direct` again."""
         try:
             said = self._decoding.brief(item, item)
         except Exception as exc:
@@ -173,7 +173,8 @@ class Core:
         return event.text if event is not None and event.index == 0 and event.text else None
 
     def event(self, item: Any, now: float) -> TextDelta | None:
-        """The text event of an item that is nothing else, delivered by this; None for anything else, as in `text`."""
+        """The event of an item that is a piece of the answer and nothing else, delivered by this call; else None, see
+        `text`."""
         try:
             decoded = self._decoding.decoder.decode(item, item)  # type: ignore[union-attr]
         except Exception as exc:
@@ -218,7 +219,7 @@ class Core:
             self._break_off(error, now)
 
     def _break_off(self, error: StreamError | UnsupportedSource, now: float) -> None:
-        """The source failed; what its decoder still holds was said."""
+        """The source failed; what its decoder still holds is delivered."""
         held, error = self._decoding.break_off(error)
         self._take(held, now)
         if not self._source_ended:
@@ -263,7 +264,7 @@ class Core:
             self._close_input(None, now)
 
     def _broken(self, exc: Exception) -> None:
-        """A transform, a policy or a recording raised: what it held back is not shown."""
+        """A transform, a policy or a recording raised: what it held back is dropped."""
         self._transform = self._schedule = self._tap = None
         self._settle()
         self.read_ahead = False
@@ -280,7 +281,7 @@ class Core:
         self._schedule.feed(event, now)
 
     def _close_input(self, error: StreamError | UnsupportedSource | None, now: float) -> None:
-        """Nothing more is read: what the transforms hold back comes out, then what the schedule holds."""
+        """Read no more: what the transforms hold back comes out, then what the schedule holds."""
         self._source_ended = True
         self._failed = error
         try:
@@ -313,7 +314,7 @@ class Core:
         return self._answer(due, now)
 
     def run(self) -> Run | None:
-        """The next texts to show and when, where nothing else is to be done meanwhile."""
+        """The next texts to show and their times, if nothing else is to be done in between; else None."""
         schedule = self._schedule
         run = schedule.run() if type(schedule) is Schedule and self._paused_at is None else None
         if run is not None:
@@ -321,7 +322,7 @@ class Core:
         return run
 
     def more(self, now: float) -> str:
-        """What is due together with the last text of a run, that was shown just now; `""` where nothing is."""
+        """The text that is due together with the last text of a run, which was just shown; `""` if there is none."""
         schedule = self._schedule
         if type(schedule) is not Schedule or self._paused_at is not None or not schedule.goes_on(now):
             return ""
@@ -334,13 +335,13 @@ class Core:
             return self._finish() if self._source_ended else self._need_input(now)
         if isinstance(due, (int, float)):
             if self._stall.armed:
-                self._stall.held(now)  # it is its own time that the stream waits for
+                self._stall.held(now)  # the stream waits for its own pace, not for the source
             return Wait(due, self.has_room)
         return self._deliver(due, now)
 
     @property
     def has_room(self) -> bool:
-        """Whether more is to be read before what waits was shown."""
+        """Whether to read more before the waiting events have been shown."""
         if not self.read_ahead or self._source_ended or self._schedule is None:
             return False
         return self._schedule.waiting < READ_AHEAD
@@ -367,9 +368,9 @@ class Core:
         return self.poll(now)
 
     def _give_up(self, now: float) -> None:
-        """The source was waited for as long as `poll` said; it is not read any more."""
+        """The wait that `poll` asked for has run out: the source is not read any more."""
         if self._stall.grace is not None:
-            self.end(now)  # whole already: what was still open is nobody's concern
+            self.end(now)  # whole already: what is still open does not matter
         else:
             self._break_off(self._stall.timeout(), now)
 
@@ -408,21 +409,21 @@ class Core:
             self._schedule.end(now)
 
     def _drained(self, now: float) -> Iterator[Event]:
-        """What waits in the schedule, which is given up."""
+        """The events that wait in the schedule, which is not used after this."""
         if self._schedule is not None:
             self._schedule.skip()
             while isinstance(event := self._schedule.poll(now), Event):
                 yield event
 
     def through(self, *transforms: Transform) -> None:
-        """Pass events through these too, after those there are."""
+        """Also pass events through these, after the transforms that are already there."""
         before = () if self._transform is None else (self._transform,)
         self._transform = Chain(*before, *transforms)
         self._settle()
 
     def record(self, tap: Tap, now: float) -> None:
-        """Tell `tap` of each event as it arrives, and of the end; and now of what has arrived already. Where that is
-        not known any more, what follows is told as a part."""
+        """Tell `tap` of each event as it arrives, and of the end; first of what has already arrived. If that is no
+        longer known, the recording counts as part of an answer."""
         before = self._before()
         told = of_a_part(tap) if before is None else tap
         try:
@@ -439,14 +440,14 @@ class Core:
         self._settle()
 
     def _before(self) -> list[Event] | None:
-        """What has arrived by now; None where it was changed, or waits to be shown."""
+        """What has arrived by now; None if it was changed, or waits to be shown."""
         shown = list(self.result.events())
         if self._transform is None and self._schedule is None:
             return [*shown, *self.ready]
         return None if shown or self.result.timing.deltas else []
 
     def _outcome(self, error: Exception | None) -> Exception | None:
-        """How the source ended, for a recording; nobody may have asked for the whole answer."""
+        """How the source ended, for a recording, even if the stream itself need not end with the whole answer."""
         if error is None and self.result.completion == "incomplete":
             return StreamTruncated("The source ended before the answer did.")
         return error
@@ -459,11 +460,11 @@ class Core:
         self._stall.limit(limits, begun=self.result.timing.deltas > 0)
 
     def waited(self, seconds: float) -> None:
-        """So long was waited for the source before there was a stream."""
+        """Count the seconds for which the source was waited for before there was a stream."""
         self._stall.spent(seconds)
 
     def skip(self) -> None:
-        """Show what waits at once, and what comes as it comes."""
+        """Show at once what waits, and from now on everything as it comes."""
         if self._schedule is None:
             return
         self.read_ahead = False
@@ -479,7 +480,7 @@ class Core:
             self._stall.held(now)
 
     def settle(self) -> None:
-        """What a `run` says does not hold any more."""
+        """What `run` gave is no longer valid."""
         if type(self._schedule) is Schedule:
             self._schedule.settle()
 
@@ -499,7 +500,7 @@ class Core:
             self._end_early("The reader stopped the stream before it had ended.", now)
 
     def close(self, now: float, why: str = "This stream was closed before it had ended") -> None:
-        """The stream is closed before its end: reading on is an error."""
+        """Close the stream; if it has not ended, reading on is an error."""
         if not self.ended:
             self.error = self._end_early(f"{why}; nothing more can be read from it.", now)
 
@@ -513,7 +514,7 @@ class Core:
         self._schedule = None
         self.ready.clear()
         if tap is not None:
-            with suppress(Exception):  # who cannot be told has a recording without an end, as after a crash
+            with suppress(Exception):  # a recording that cannot be written has no end, as after a crash
                 tap(error, now)
         return error
 

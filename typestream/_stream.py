@@ -1,7 +1,7 @@
-"""What both twins have in common: everything that does not wait.
+"""What both twins share: everything that does not wait.
 
-Controls may be called from any thread: they are queued here and carried out by whoever reads the stream, before it
-asks its core what to do next.
+Controls may be called from any thread: they are queued here, and the reader carries them out before it asks its core
+what to do next.
 """
 
 import os
@@ -25,7 +25,7 @@ __all__ = ("LAG", "Command", "StreamBase")
 Command = Callable[[Core, float], None]
 
 LAG: Final = 16384
-"""How many events a branch of a tee may be behind another."""
+"""How many events one branch of a tee may be behind another."""
 
 
 class StreamBase:
@@ -40,16 +40,16 @@ class StreamBase:
 
     @property
     def result(self) -> Result:
-        """The answer so far: what was delivered, no more; final once the stream has ended."""
+        """The answer so far: exactly what was delivered; final once the stream has ended."""
         return self._core.result
 
     def paced(self, policy: Pacing | None = None, *, order: Order = "barrier") -> Self:
         """The same stream at a pace. May be called again while it runs, to change the pace.
 
         Args:
-            policy: how long each piece waits; `Smooth()` where none is given.
-            order: what events that are not text do: `"barrier"`, wait for all text before them; `"flush"`, have that
-                text shown at once.
+            policy: how long each piece waits; by default `Smooth()`.
+            order: what to do with an event that is not text: `"barrier"`, hold it until all text before it was shown;
+                `"flush"`, show that text at once.
 
         Raises:
             TypeError: `policy` is no `Pacing`.
@@ -76,13 +76,13 @@ class StreamBase:
         return self._do(lambda core, now: core.through(chain))
 
     def timeout(self, first: float | None = None, between: float | None = None, total: float | None = None) -> Self:
-        """Stall clocks, in seconds; they run only while the stream waits for its source, and only something new stops
-        them: pings and empty deltas do not.
+        """Set the stall clocks, in seconds. They run only while the stream waits for its source, and only new content
+        stops them: pings and empty deltas do not.
 
         Args:
             first: until the first piece.
             between: between two pieces.
-            total: all waiting together.
+            total: all waits together.
 
         Raises:
             ValueError: a limit is not a positive number.
@@ -94,9 +94,9 @@ class StreamBase:
         return self._do(lambda core, now: core.timeouts(clocks))
 
     def recorded(self, target: "str | os.PathLike[str] | IO[str]") -> Self:
-        """The same stream, also written down as it flows: JSON Lines, each event with its arrival time in seconds. Best
-        asked for before the first read: later, what came before is written at once, in few pieces; and where it went
-        through transforms or a pace, not at all, so that the recording is one of an incomplete answer.
+        """The same stream, also recorded as it flows: JSON Lines, each event with its arrival time in seconds. Call it
+        before the first read if you can. Later, what came before is written at once, in few pieces; if it went through
+        transforms or a pace, it is not written at all, and the recording is one of an incomplete answer.
 
         Args:
             target: a path, opened for writing now, or an open text file, which stays open.
@@ -113,7 +113,7 @@ class StreamBase:
         return self._do(lambda core, now: core.record(recorder, now))
 
     def skip(self) -> Self:
-        """Show the rest at once: what waits, and what comes as it comes."""
+        """Show the rest without a pace: what waits at once, and what is still to come as it arrives."""
         return self._do(lambda core, now: core.skip())
 
     def pause(self) -> Self:
@@ -127,8 +127,8 @@ class StreamBase:
         return self._do(lambda core, now: core.resume(now))
 
     def stop(self) -> Self:
-        """End now and keep what was delivered; no error is raised. The source is closed by whoever reads next, at
-        once where that is a blocked read."""
+        """End now and keep what was delivered; no error is raised. The next read closes the source; a read that is
+        blocked does so at once."""
         self._do(lambda core, now: core.stop(now))
         self._interrupt()
         return self
@@ -148,7 +148,7 @@ class StreamBase:
             self._commands.popleft()(self._core, now)
 
     def _absorb(self, kind: str, value: Any, at: float) -> None:
-        """Give the core what came of the source."""
+        """Give the core what the source gave."""
         source, core = self._source, self._core
         if source.decoder is not None:  # opening the source has shown it
             core.use(source.decoder, wire=source.wire)
@@ -161,20 +161,21 @@ class StreamBase:
             core.fail(value, at)
 
     def _got(self, kind: str, value: Any) -> None:
-        """Obey the commands, then give the core what just came of the source."""
+        """Obey the commands, then give the core what the source just gave."""
         now = self._now()
         self._obey(now)
         self._absorb(kind, value, now)
 
     def _reconsider(self) -> None:
-        """The source was closed: if it has turned out that what did not come was the rest of an error, that is it."""
+        """The source was closed. If closing showed that the stall was in the body of an error status, raise that
+        error."""
         refused = getattr(self._source, "refused", None)
         if refused is not None and type(self._core.error) is StallTimeout:
             refused.__cause__, refused.result = self._core.error, self.result
             self._core.error = refused
 
     def _retire(self, why: str) -> None:
-        """Everything this stream had belongs to another now."""
+        """Everything this stream had now belongs to another stream."""
         result = self._core.result
         self._core.settle()
         self._core = Core()
@@ -192,11 +193,11 @@ class StreamBase:
         raise NotImplementedError
 
     def _wake(self) -> None:
-        """Have whoever waits look again."""
+        """Make the reader that waits look again."""
         raise NotImplementedError
 
     def _interrupt(self) -> None:
-        """Wake a read of the source that is under way; if there is none, nobody has to be told."""
+        """Wake a read of the source that is under way, if there is one."""
         raise NotImplementedError
 
 

@@ -1,7 +1,7 @@
-"""The sync driver: asks the core what to do, and does it: delivers, waits, reads.
+"""The sync driver: asks the core what to do and does it: deliver, wait, read.
 
-Rules: the source is read in the caller's own thread, unless reading may have to be given up at a time or has to go on
-while the stream waits to show what it has; then a `Pump` reads it.
+Rules: the source is read in the caller's own thread. A `Pump` reads it instead if a read may have to be given up at
+some time, or has to go on while the stream waits to show what it has.
 """
 
 import threading
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 __all__ = ("TokenStream",)
 
 PATIENCE: Final = 0.05
-"""Seconds to wait for whoever reads the source to let go of it."""
+"""Seconds to wait for the thread that reads the source to let go of it."""
 
 
 class TokenStream(StreamBase, Iterator[str]):
-    """Everything a source says, one piece after the other.
+    """Everything a source says, one piece after another.
 
     Iterating gives the text of the answer (choice 0), in pieces that are never empty; `events()` gives everything, in
     order. Made by `typestream.stream`, `replay` and `generate`.
@@ -49,10 +49,10 @@ class TokenStream(StreamBase, Iterator[str]):
         self._monitor = self._clock.monitor()
         self._reading = threading.Lock()
         self._pump: Pump | None = None
-        self._texts: Iterable[str] = ()  # the one for text
+        self._texts: Iterable[str] = ()  # the short way for text
         self._flows: dict[str, Iterator[Any]] = {}  # the short ways that are open
         self._read: list[tuple[str, Any]] = []
-        self._leaving = False  # whoever closes holds the lock for a moment
+        self._leaving = False  # close() holds the lock for a moment
 
     # -- reading
 
@@ -65,7 +65,7 @@ class TokenStream(StreamBase, Iterator[str]):
                 for piece in self._texts:
                     return piece
             except ValueError:
-                pass  # another thread is in there, which _advance() has a word for
+                pass  # another thread is in there; _advance() raises the error for that
             text: str | None = self._at_once("text")
             if text is not None:
                 return text
@@ -78,7 +78,7 @@ class TokenStream(StreamBase, Iterator[str]):
         raise StopIteration
 
     def _at_once(self, kind: str) -> Any:
-        """The next text or event the short way; None where there is more to be done, or nothing to come."""
+        """The next text or event by the short way; None if there is more to be done, or nothing left to come."""
         flow = self._flows.get(kind)
         if flow is None:
             core = self._core
@@ -96,7 +96,7 @@ class TokenStream(StreamBase, Iterator[str]):
         return None
 
     def _abandon(self, exc: BaseException) -> None:
-        """What reading raised. Unless that is how the stream ended, or nothing was read, something may be lost."""
+        """Close the stream, because reading raised `exc` and an item may be lost; unless nothing was read."""
         if type(exc) is not StreamBusy:
             self._core.close(self._clock.now())
             self._release()
@@ -109,7 +109,7 @@ class TokenStream(StreamBase, Iterator[str]):
         return _Events(self)
 
     def collect(self) -> Result:
-        """Read to the end and give the whole answer."""
+        """Read to the end and return the whole answer."""
         for _ in self:
             pass
         return self.result
@@ -118,8 +118,8 @@ class TokenStream(StreamBase, Iterator[str]):
         """Read to the end, writing what `renderer` makes of each event.
 
         Args:
-            renderer: makes text of events; its last words are written even when the stream breaks off.
-            to: a text file, or what else has `write(str)`; standard output where none is given.
+            renderer: makes text of events; its last words are written even if the stream breaks off.
+            to: a text file, or any object with `write(str)`; by default standard output.
         """
         from typestream.render import Rendering
 
@@ -143,7 +143,7 @@ class TokenStream(StreamBase, Iterator[str]):
         finally:
             if held:
                 self._reading.release()
-            if self._leaving:  # perhaps a signal's handler, which could not wait for us
+            if self._leaving:  # perhaps in a signal handler, which could not wait for us
                 self._leave(0.0)
 
     def _step(self) -> Event | None:
@@ -158,7 +158,7 @@ class TokenStream(StreamBase, Iterator[str]):
             if self._commands:
                 self._obey(now)
             if self._has_read():
-                self._wait(Wait(now, True))  # it came before now, and is shown accordingly
+                self._wait(Wait(now, True))  # it arrived before now, and is shown accordingly
             action = core.poll(now)
             if action is NEED_INPUT and self._pump is None and not core.read_ahead:
                 self._got(*_read(self._source))
@@ -185,7 +185,7 @@ class TokenStream(StreamBase, Iterator[str]):
             self._monitor.wait(action.until, lambda: self._commands or self._has_read())
 
     def _has_read(self) -> bool:
-        """Whether something was read ahead that may be taken in."""
+        """Whether something was read ahead, and there is room for it."""
         return self._pump is not None and self._pump.filled and self._core.has_room
 
     def _take(self, until: float) -> None:
@@ -193,7 +193,7 @@ class TokenStream(StreamBase, Iterator[str]):
             self._pump = Pump(self._source, self._monitor, self._clock)
         pump = self._pump
         with self._monitor.lock:
-            pump.ahead = self._core.read_ahead or self._source.wire  # what comes by wire is on its way anyway
+            pump.ahead = self._core.read_ahead or self._source.wire  # what comes over the wire is on its way anyway
             taken = pump.take()
             if not taken:
                 self._monitor.wait(until, lambda: pump.filled or self._commands)
@@ -209,7 +209,8 @@ class TokenStream(StreamBase, Iterator[str]):
         self._leave(0.0)
 
     def _leave(self, patience: float) -> None:
-        """Carry out `stop` or `close` at once where nobody reads; else wake who does, who then sees to it."""
+        """Carry out `stop` or `close` at once if no thread reads; else wake the thread that does, which then carries it
+        out."""
         self._leaving = True
         if not self._reading.acquire(False):
             if self._pump is None:
@@ -226,27 +227,29 @@ class TokenStream(StreamBase, Iterator[str]):
     # -- the other shapes
 
     def as_async(self) -> "AsyncTokenStream":
-        """The async twin: the source is read in a worker thread, unless it is in memory. Go on with the twin alone."""
+        """The async twin: the source is read in a worker thread, unless it is in memory. From now on use only the
+        twin."""
         from typestream._bridge import as_async
 
         return as_async(self)
 
     def tee(self, n: int = 2, *, lag: int = LAG, policy: "Policy" = "block") -> "Tee[TokenStream]":
-        """`n` streams of the same thing, each with the same events and the same end or error; go on with them alone.
+        """Split into `n` streams, each with the same events and the same end or error. From now on use only these.
 
         Read them side by side, each in a thread of its own, or one after the other if the answer has fewer than `lag`
-        events. `.join()` of what is returned makes one more, later: it begins with what came before, in few pieces.
+        events. `.join()` of the returned tuple adds one more branch later: it begins with what came before, in few
+        pieces.
 
         Args:
             n: how many.
-            lag: how many events a branch may be behind another.
-            policy: what happens then: `"block"`, the branch that is ahead waits for the other, and fails if it finds
-                that nobody else reads that; `"raise"`, the branch that is behind fails once it has given what it has.
-                Either fails with `StreamLimitExceeded(limit="tee")`.
+            lag: how many events one branch may be behind another.
+            policy: what happens then. `"block"`: the branch that is ahead waits for the other one, and fails if it
+                finds that no other thread or task reads that one. `"raise"`: the branch that is behind fails once it
+                has given what it has. Either way the error is `StreamLimitExceeded(limit="tee")`.
 
         Raises:
             ValueError: `n` or `lag` is less than 1, or `policy` is unknown.
-            StreamBusy: the stream is just being read.
+            StreamBusy: the stream is being read right now.
         """
         from typestream._tee import tee
 
@@ -256,14 +259,14 @@ class TokenStream(StreamBase, Iterator[str]):
 
     def close(self) -> None:
         """Release everything; reading on raises `StreamClosed`, unless the stream had ended. Idempotent, and safe from
-        any thread: a read that blocks there is woken where the source is a connection, and ends with its next item
-        where it is not."""
+        any thread. A read that is blocked in another thread is woken if the source is a connection; else it ends with
+        its next item."""
         self._do(lambda core, now: core.close(now))
         self._leave(PATIENCE)
 
     def _retire(self, why: str) -> None:
         super()._retire(why)
-        self._flows, self._texts = {}, ()  # new ones: whoever goes on with the stream has these
+        self._flows, self._texts = {}, ()  # new ones: the stream that takes over has the old
 
     def _release(self) -> None:
         if self._released:
@@ -272,7 +275,7 @@ class TokenStream(StreamBase, Iterator[str]):
             self._pump.close(PATIENCE)
         else:
             self._source.close()
-        self._read.append(("end", None))  # for whoever is on the short way
+        self._read.append(("end", None))  # for a reader on the short way
         self._released = True
         self._reconsider()
 
@@ -331,10 +334,10 @@ def _flow(
     clock: Callable[[], float],
     read: list[tuple[str, Any]],
 ) -> Iterator[Any]:
-    """What `take` makes of each item, the short way: nothing is waited for but the source. Ends when there is anything
-    else to be done; what was read and not taken in then is left in `read`, and comes before anything else.
+    """What `take` makes of each item, the short way: it waits for nothing but the source. It ends when there is
+    anything else to be done; what was read but not taken in is then left in `read`, and comes before anything else.
 
-    It knows nothing of the stream, which would otherwise live until the garbage collector breaks the circle."""
+    It has no reference to the stream, which would otherwise live until the garbage collector breaks the cycle."""
     next_item = getattr(source, "advance", None) or source.read
     while not commands and not ready and reading.acquire(False):
         try:

@@ -1,4 +1,4 @@
-"""Who is told what a source says, as it arrives: a recording."""
+"""Taps: what is told of each event as it arrives; a recording is one."""
 
 from collections.abc import Callable
 from typing import TypeAlias
@@ -9,11 +9,11 @@ from typestream.events import Event
 __all__ = ("Tap", "both", "of_a_part")
 
 Tap: TypeAlias = Callable[[Event | Exception | None, float], None]
-"""Told of each event and when it came; at the end of the error, or None."""
+"""Called with each event and its arrival time; at the end, with the error or None."""
 
 
 def both(one: Tap, other: Tap) -> Tap:
-    """One tap of two."""
+    """One tap that calls both."""
 
     def tap(event: Event | Exception | None, now: float) -> None:
         try:
@@ -25,7 +25,7 @@ def both(one: Tap, other: Tap) -> Tap:
 
 
 def of_a_part(whole: Tap) -> Tap:
-    """A tap that tells `tap` everything, but calls even the normal end an answer that is not whole."""
+    """A tap that passes everything on to `whole`, but even the normal end as that of a truncated answer."""
 
     def tap(event: Event | Exception | None, now: float) -> None:
         whole(StreamTruncated("What came first is not known any more.") if event is None else event, now)

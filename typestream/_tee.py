@@ -1,8 +1,8 @@
-"""One stream, read by several: each branch is a stream of its own over the events of the one that was split.
+"""One stream with several readers: each branch is a stream of its own over the events of the stream that was split.
 
-Rules: whoever is first to need an event has it read for all; every branch gets the same events and the same end or
-error; no branch is more than `lag` events behind another; a branch that is closed, dropped or has failed holds nobody
-up, and the last one to leave closes the stream.
+Rules: the branch that is first to need an event has it read for all; every branch gets the same events and the same end
+or error; no branch is more than `lag` events behind another; a branch that is closed, dropped or has failed holds up no
+other, and the last one to leave closes the stream.
 """
 
 import copy
@@ -29,21 +29,22 @@ Policy: TypeAlias = Literal["block", "raise"]
 _Stream = TypeVar("_Stream")
 
 PATIENCE: Final = 1.0
-"""Seconds a branch waits before it looks whether anybody else reads the one it waits for."""
+"""Seconds that a branch waits for another before it checks whether that one has a reader at all."""
 
 GLANCE: Final = 0.05
-"""Seconds after which a branch with stall clocks looks whether it still waits for another one, not for the source."""
+"""Seconds after which a branch with stall clocks checks whether it still waits for another branch, not for the
+source."""
 
 
 class Buffer:
-    """What a branch has not read yet, who last read it, and how it may have failed."""
+    """The events that a branch has not read yet, its last reader, and its error if it has failed."""
 
     def __init__(self, before: Iterable[Event]) -> None:
-        self.before = deque(before)  # a late branch is not behind for having to catch up
+        self.before = deque(before)  # what a late branch has to catch up with does not count as lag
         self.events: deque[Event] = deque()
         self.reader: Reader | None = None
         self.failed: StreamLimitExceeded | None = None
-        self.since: float | None = None  # when it began to wait for another branch
+        self.since: float | None = None  # since when it waits for another branch
 
     def __bool__(self) -> bool:
         return bool(self.before or self.events)
@@ -57,9 +58,9 @@ class Hub:
     """What the branches share.
 
     Args:
-        stream: the stream that was split; nobody else may read it.
-        lag: how many events a branch may be behind.
-        policy: what happens then.
+        stream: the stream that was split; nothing else may read it.
+        lag: how many events a branch may be behind another.
+        policy: what happens then; see `TokenStream.tee`.
     """
 
     def __init__(self, stream: Any, lag: int, policy: Policy) -> None:
@@ -76,20 +77,20 @@ class Hub:
         self._held: tuple[float, float | None] = (0.0, None)
 
     def branch(self) -> "_Branch":
-        """One more; it begins with what came before."""
+        """One more branch; it begins with what came before."""
         number, self._branches = self._branches, self._branches + 1
         self.buffers[number] = Buffer(self._so_far.events())
         return _Branch(self, number)
 
     def begin(self, branches: "Tee[Any]") -> None:
-        """What was read before the stream was split is in the result of each, and what a late one begins with."""
+        """Put what was read before the split into the result of each branch; a late branch begins with it."""
         for event in self.stream.result.events():
             self._so_far.add(event)
             for branch in branches:
                 branch.result.add(event)
 
     def own(self, number: int, reader: Reader) -> Buffer:
-        """The buffer of a branch, for whoever reads it now."""
+        """The buffer of a branch, which `reader` reads now."""
         buffer = self.buffers.get(number)
         if buffer is None:
             raise StreamClosed("This branch was closed.")
@@ -117,10 +118,11 @@ class Hub:
         return [each for each in list(self.buffers.values()) if each.failed is None and len(each.events) >= self._lag]
 
     def patience(self, buffer: Buffer) -> float:
-        """Nothing may be read before those who are behind have read: until when this one waits before it looks again.
+        """The time until which this branch waits before it looks again, while nothing may be read because others are
+        behind.
 
         Raises:
-            StreamLimitExceeded: nobody else reads them.
+            StreamLimitExceeded: no other thread or task reads those.
         """
         now = self.now()
         seconds, since = self._held
@@ -135,7 +137,7 @@ class Hub:
         return now + PATIENCE
 
     def _hopeless(self, reader: Reader | None) -> bool:
-        """Whether nobody else reads those that `reader` waits for."""
+        """Whether the branches that `reader` waits for have no other reader."""
         behind = self._behind()
         readers = [each.reader for each in behind if each.reader is not None]
         return bool(behind) and not any((reader is None or each.beside(reader)) and each.alive for each in readers)
@@ -147,13 +149,13 @@ class Hub:
             self._held = seconds + self.now() - since, None
 
     def held(self) -> tuple[float, bool]:
-        """How long the source was not read since a branch was too far behind, in seconds; and whether that is so now.
+        """For how many seconds the source was not read because a branch was too far behind; and whether that is so now.
         May be called from any thread."""
         seconds, since = self._held
         return (seconds, False) if since is None else (seconds + self.now() - since, True)
 
     def now(self) -> float:
-        """The time here."""
+        """The time, by the stream's clock."""
         raise NotImplementedError
 
     def _exceeded(self, who: str, whom: str, what: str) -> StreamLimitExceeded:
@@ -161,9 +163,9 @@ class Hub:
         return StreamLimitExceeded(text, limit="tee")
 
     def end(self, raised: BaseException) -> Exception:
-        """How the stream ended, the same for every branch, in an error object of its own."""
+        """The error that the stream ended with, as a new object for each branch."""
         error = raised if isinstance(raised, UnsupportedSource) else failure(raised, wire=False)
-        # a class of the user's may take what it likes to be made
+        # a user's class may need any arguments
         mine = type(error).__new__(type(error), *error.args)
         vars(mine).update(vars(error))
         mine.__cause__ = error.__cause__
@@ -177,7 +179,7 @@ class _Branch:
     wire = False
 
     def __init__(self, hub: Any, number: int) -> None:
-        self.reader: Reader | None = None  # where a thread or task of the stream's own reads ahead: for whom
+        self.reader: Reader | None = None  # for whom, if the stream's own thread or task reads ahead
         self._hub = hub
         self._number = number
         self.decoder: Any = Relay(hub)
@@ -201,7 +203,7 @@ class _Branch:
 
 
 class _SyncHub(Hub):
-    """Whichever branch needs an event first reads it, in its own thread; the others wait for it."""
+    """The branch that first needs an event reads it, in its own thread; the others wait for it."""
 
     def __init__(self, stream: TokenStream, lag: int, policy: Policy) -> None:
         super().__init__(stream, lag, policy)
@@ -209,7 +211,7 @@ class _SyncHub(Hub):
         self._fetching = False
 
     def branch(self) -> "_Branch":
-        with self._monitor.lock:  # while others may read
+        with self._monitor.lock:  # other threads may be reading
             return super().branch()
 
     def now(self) -> float:
@@ -230,7 +232,7 @@ class _SyncHub(Hub):
             return buffer.pop()
 
     def _has(self, number: int) -> bool:
-        """Whether there is something for that branch: an event, or that it was closed."""
+        """Whether that branch has something to look at: an event, or that it was closed."""
         return bool(self.buffers.get(number, True))
 
     def _may_fetch(self, number: int, buffer: Buffer) -> bool:
@@ -240,7 +242,7 @@ class _SyncHub(Hub):
         return False
 
     def _fetch(self) -> None:
-        """Read the next event for all, meanwhile without the lock, which the caller holds."""
+        """Read the next event for all. The caller holds the lock; it is released during the read."""
         try:
             self._fetching = True
             self.go_on()
@@ -250,7 +252,7 @@ class _SyncHub(Hub):
         except Exception as exc:
             raise (self.end(exc) if self.stream._core.ended else exc) from exc.__cause__
         except BaseException as exc:
-            self.stream._abandon(exc)  # not everybody may have got what was read
+            self.stream._abandon(exc)  # perhaps not every branch got what was read
             error = self.stream._core.error
             if error is not None and error.__cause__ is None:
                 error.__cause__ = exc  # for the others
@@ -279,7 +281,8 @@ class Tee(tuple[_Stream, ...], Generic[_Stream]):
     _hub: Hub
 
     def join(self) -> _Stream:
-        """One more branch. What came before it comes first, each text in one piece; then it gets what the others get.
+        """Add one more branch. It begins with what came before, each text in one piece; then it gets what the others
+        get.
 
         Raises:
             StreamClosed: all the branches were closed.
@@ -292,7 +295,7 @@ class Tee(tuple[_Stream, ...], Generic[_Stream]):
 
 
 class _Clocks(Stall):
-    """The stall clocks of a branch; they stand still while it waits for another one that is too far behind."""
+    """The stall clocks of a branch; they stop while it waits for another branch that is too far behind."""
 
     __slots__ = ("_hub",)
 
@@ -317,7 +320,7 @@ def _stream(hub: Hub) -> Any:
 
 
 def split(stream: Any, hub: type[Hub], n: int, lag: int, policy: Policy) -> Any:
-    """`n` streams of the same thing, through such a hub."""
+    """Split a stream into `n` branches that share a hub of this class."""
     if type(n) is not int or n < 1:
         raise ValueError(f"tee(n) takes a number of at least 1, not {n!r}.")
     inner = copy.copy(stream)
@@ -330,12 +333,12 @@ def split(stream: Any, hub: type[Hub], n: int, lag: int, policy: Policy) -> Any:
     if inner._paused:
         inner.resume()
         for branch in branches:
-            branch.pause()  # nobody else can have it go on
+            branch.pause()  # only the branches can be resumed from now on
     return branches
 
 
 def tee(stream: TokenStream, n: int, lag: int, policy: Policy) -> Tee[TokenStream]:
-    """`n` streams of the same thing; see `TokenStream.tee`."""
+    """Split a stream into `n`; see `TokenStream.tee`."""
     if stream._reading.locked():
         raise StreamBusy("The stream is just being read; split it before or after.")
     return split(stream, _SyncHub, n, lag, policy)  # type: ignore[no-any-return]
