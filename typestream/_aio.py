@@ -1,4 +1,4 @@
-"""What the async driver needs of an event loop: its time, waking up, a deadline; for asyncio and trio alike, through
+"""What the async driver needs from an event loop (its time, waking up, deadlines), for asyncio and trio, through
 anyio."""
 
 from collections.abc import Awaitable, Callable
@@ -39,11 +39,11 @@ sleep = anyio.sleep
 PATIENCE: Final = 1.0
 """Seconds that closing may take."""
 
-_tasks: set[Any] = set()  # a loop alone does not keep its tasks alive
+_tasks: set[Any] = set()  # an asyncio loop does not keep its tasks alive
 
 
 class Items(Protocol):
-    """What is read and closed."""
+    """An async source: it is read and closed."""
 
     async def read(self) -> Any: ...
 
@@ -56,12 +56,13 @@ def shield() -> AbstractContextManager[anyio.CancelScope]:
 
 
 def spawn(call: Callable[[], Any]) -> Any:
-    """A task of its own for a coroutine function that raises nothing; None where there is no `Task` of asyncio."""
+    """Run a coroutine function that raises nothing in a task of its own. Returns the `Task` on asyncio, None on
+    trio."""
     trio = in_trio()
     if trio is not None:
         import contextvars
 
-        with suppress(RuntimeError):  # the run is ending, and nothing begins any more
+        with suppress(RuntimeError):  # the run is ending, and no new task may start
             trio.lowlevel.spawn_system_task(call, context=contextvars.copy_context())
         return None
     import asyncio
@@ -73,8 +74,8 @@ def spawn(call: Callable[[], Any]) -> Any:
 
 
 async def complete(call: Callable[[], Awaitable[None]]) -> None:
-    """Call that to its end. A task of asyncio can be cancelled even where it is shielded: then it is completed by a
-    task of its own."""
+    """Run `call` to its end. An asyncio task can be cancelled in spite of a shield, so there a task of its own
+    completes the call."""
     if in_trio() is not None:
         await call()
         return
@@ -84,23 +85,23 @@ async def complete(call: Callable[[], Awaitable[None]]) -> None:
 
 
 async def read(source: Items, now: Callable[[], float], kept: Kept) -> Read:
-    """What comes next of a source, its end and its error included."""
+    """The next item of a source, or its end or its error."""
     try:
         return Read("item", kept(await source.read()), now())
     except StopAsyncIteration:
         return Read("end", None, now())
-    except Exception as exc:  # it is raised where the stream is read
+    except Exception as exc:  # raised again where the stream is read
         return Read("error", exc, now())
 
 
 class Waker:
-    """Waits in one loop until woken, from that loop or from any thread.
+    """Waits in one loop until it is woken, from that loop or from any thread.
 
     Attributes:
         now: the stream's time.
-        offset: how far that is ahead of the loop's.
-        alarm: what waits are made of where the loop is asyncio's.
-        run: what is shown while nothing wakes.
+        offset: how far the stream's time is ahead of the loop's, in seconds.
+        alarm: makes the waits if the loop is asyncio's; else None.
+        run: the run that is being shown; waking ends it.
     """
 
     __slots__ = ("_called", "_event", "_soon", "alarm", "now", "offset", "run")
@@ -115,7 +116,7 @@ class Waker:
         self._called = False  # wake_here() is on its way
 
     def bind(self, before: Callable[[], float] | None = None) -> None:
-        """The running loop is the one; where a stream had another clock `before`, its time goes on."""
+        """Use the running loop. If the stream had another clock `before`, its time continues from there."""
         trio = in_trio()
         if trio is not None:
             self.now = trio.current_time
@@ -136,14 +137,14 @@ class Waker:
             self.now = lambda: of_loop() + offset
 
     def deadline(self, until: float) -> anyio.CancelScope:
-        """A scope that is cancelled at that time."""
+        """A scope that is cancelled at the time `until`."""
         return anyio.CancelScope(deadline=until - self.offset)
 
     async def wait(self, until: float, ready: Callable[[], object]) -> bool:
-        """Wait until the time `until`, unless or until woken; not at all where `ready` says so.
+        """Wait until the time `until`, or until woken; not at all if `ready()` is true.
 
         Returns:
-            Whether that time has come.
+            Whether the time `until` has come.
         """
         if self.alarm is None:
             return await self._wait_for_event(until, ready)
@@ -165,15 +166,15 @@ class Waker:
             self._event = None
 
     def wake(self) -> None:
-        """End the wait, if there is one. May be called from any thread; calling it often costs little."""
+        """End the wait, if there is one. May be called from any thread; repeated calls are cheap."""
         self._interrupt()
         if not self._called and (self._event is not None or (self.alarm is not None and self.alarm.waiting)):
             self._called = True
             self.soon(self.wake_here)
 
     def wake_here(self) -> None:
-        """End the wait, if there is one. To be called in the loop itself."""
-        self._called = False  # before whoever waits looks again
+        """End the wait, if there is one. Must be called in the loop itself."""
+        self._called = False  # before the waiting task looks again
         self._interrupt()
         if self._event is not None:
             self._event.set()
@@ -181,15 +182,15 @@ class Waker:
             self.alarm.wake()
 
     def _interrupt(self) -> None:
-        run = self.run  # which its reader may change meanwhile
+        run = self.run  # the reader may change it meanwhile
         if run is not None:
             run.over = True
 
     def soon(self, call: Callable[[], Any]) -> None:
-        """Have the loop call that. May be called from any thread."""
+        """Make the loop call `call`. May be called from any thread."""
         if self._soon is None:
             return
         try:
             self._soon(call)
         except RuntimeError:
-            pass  # the loop is gone, and with it whoever waited
+            pass  # the loop is gone, and with it the task that waited

@@ -1,4 +1,4 @@
-"""From one twin to the other: a blocking source read by a thread, an async one by a loop in a thread."""
+"""From one twin to the other: a thread reads a blocking source; an event loop in a thread reads an async one."""
 
 from collections import deque
 from math import inf
@@ -32,7 +32,7 @@ class InMemory:
 
     @property
     def decoder(self) -> Any:
-        """What opening the source has shown; see `SyncSource`."""
+        """The decoder, if opening the source has determined it; see `SyncSource`."""
         return self.source.decoder
 
     @decoder.setter
@@ -45,7 +45,7 @@ class InMemory:
 
     @property
     def refused(self) -> Any:
-        """See `SyncSource`."""
+        """The error status of a call that was given up, or None; see `SyncSource`."""
         return getattr(self.source, "refused", None)
 
     async def read(self) -> Any:
@@ -68,7 +68,7 @@ class Threaded(InMemory):
 
     Args:
         source: what to read.
-        pump: what reads it already.
+        pump: the pump that reads it already, if there is one.
     """
 
     memory = False
@@ -81,7 +81,7 @@ class Threaded(InMemory):
         self._owns, self._left = True, False
 
     def let_go(self) -> Pump:
-        """What reads the source, for whoever goes on with it."""
+        """The pump that reads the source; its new owner goes on with it, and closes it."""
         self._owns = False
         return self._pump
 
@@ -104,7 +104,7 @@ class Threaded(InMemory):
         ours = isinstance(value, (Exception, KeyboardInterrupt, SystemExit)) and not isinstance(
             value, StopAsyncIteration
         )
-        raise value if ours else failure(value, wire=False)  # another thread's cancellation is none of this task
+        raise value if ours else failure(value, wire=False)  # its thread's cancellation is not ours
 
     def _take(self) -> None:
         pump = self._pump
@@ -117,7 +117,7 @@ class Threaded(InMemory):
         return self._left or self._pump.filled or self._pump.finished
 
     def wake(self) -> None:
-        """End a read that waits, from any thread."""
+        """End a waiting read; may be called from any thread."""
         self._left = True
         self._waker.wake()
 
@@ -127,14 +127,14 @@ class Threaded(InMemory):
     __anext__ = read
 
     async def aclose(self, patience: float = 0.05) -> None:
-        """Stop reading, and wait for the thread where it can be woken."""
+        """Stop reading, and wait at most `patience` seconds for the thread to end."""
         pump = self._pump
         pump.stop()
         await self._waker.wait(self._waker.now() + patience, lambda: pump.finished)
         if pump.finished:
             pump.close(patience)
 
-    def __del__(self) -> None:  # whoever was to read it was dropped, perhaps after its loop
+    def __del__(self) -> None:  # its stream was dropped, perhaps after the loop had ended
         if self._owns and not self._pump.finished:
             self._pump.stop()
 
@@ -170,7 +170,7 @@ class LoopPump(Pump):
                     more = not self._closing and self._keep(
                         asked, await _aio.read(self._source, self._clock.now, self._kept)
                     )
-        except BaseException as exc:  # it is raised where the stream is read
+        except BaseException as exc:  # raised again where the stream is read
             self._fail(exc)
         finally:
             await self._source.aclose()
@@ -188,8 +188,8 @@ class LoopPump(Pump):
             self._waker.soon(self._scope.cancel)
 
     def stop(self) -> None:
-        """Read no more: wakes the source, and does not wait."""
-        if self._thread is None:  # what was given may need a loop to be closed in
+        """Stop reading: wakes the source, and does not wait for the thread."""
+        if self._thread is None:  # the source may need a loop to be closed in
             with self.monitor.lock:
                 self._closing = True
                 self._ask()
@@ -198,13 +198,13 @@ class LoopPump(Pump):
 
 
 def as_async(stream: "TokenStream") -> AsyncTokenStream:
-    """The async twin of a sync stream; see there."""
+    """The async twin of a sync stream; see `TokenStream.as_async`."""
     if stream._reading.locked():
         raise _busy(stream)
     source = stream._source
     reader: AsyncReadable
     if stream._pump is None and not stream._started and hasattr(source, "awaited"):
-        reader = source.awaited()  # its items come from a thread as it is
+        reader = source.awaited()  # its items come from a thread already
     else:
         reader = InMemory(source) if source.memory else Threaded(source, stream._pump)
     twin = AsyncTokenStream(stream._core, reader, stream._clock.now if stream._started else None)
@@ -213,7 +213,7 @@ def as_async(stream: "TokenStream") -> AsyncTokenStream:
 
 
 def as_sync(stream: AsyncTokenStream) -> "TokenStream":
-    """The sync twin of an async stream; see there."""
+    """The sync twin of an async stream; see `AsyncTokenStream.as_sync`."""
     from typestream._sync import TokenStream
 
     source = stream._source
@@ -241,7 +241,7 @@ def _busy(stream: Any) -> StreamBusy:
 
 
 def _hand_over(old: Any, new: Any) -> None:
-    """The old stream gives everything to the new one."""
+    """Move everything that the old stream has to the new one."""
     new._commands.extend(old._commands)
     new._paused = old._paused
     old._retire(_HANDED_OVER)

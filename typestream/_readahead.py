@@ -1,7 +1,7 @@
-"""The buffer between a source and whoever waits for it in a thread: one daemon thread reads, on demand or ahead.
+"""The buffer between a source and its reader: one daemon thread reads the source, on demand or ahead.
 
-Rules: what was read is handed over in order, with the time at which it came, and its end or error last; the thread
-alone reads and closes the source; `close` wakes it where it can be woken and joins it.
+Rules: items are handed over in order, with their arrival times; the end or error comes last. Only the thread reads and
+closes the source; `close` wakes the thread, if it can be woken, and joins it.
 """
 
 import contextvars
@@ -19,7 +19,7 @@ from typestream._readers import task
 __all__ = ("LIMIT", "Kept", "Pump", "Read", "thread_context")
 
 LIMIT = 64
-"""How many items are read ahead at most; what is decoded waits in the stream's own, larger, buffer."""
+"""How many items are read ahead at most; decoded events wait in the stream's own, larger buffer."""
 
 QUICK = 1e-3
 """Seconds. After an item that came sooner, the next one is read unasked: asking for each would take longer than reading
@@ -27,8 +27,8 @@ it. What takes longer may be expensive, and is read when it is wanted."""
 
 
 def thread_context() -> contextvars.Context:
-    """The context variables as they are here, for a thread: but for the one by which anyio and others know which event
-    loop runs, since none does there."""
+    """A copy of the current context variables for a thread. The variable that tells anyio and others which event loop
+    runs is reset, since none runs in the thread."""
     context = contextvars.copy_context()
     sniffio = sys.modules.get("sniffio")
     if sniffio is not None:
@@ -53,7 +53,7 @@ class Kept:
 
 
 class Read(NamedTuple):
-    """One thing that came of the source, and when."""
+    """What one read of the source gave, and when: an item, the end or an error."""
 
     kind: Literal["item", "end", "error"]
     value: Any
@@ -61,17 +61,17 @@ class Read(NamedTuple):
 
 
 class Pump:
-    """Reads a source in a thread of its own, which is started when something is first asked for.
+    """Reads a source in a thread of its own, which starts when something is first asked for.
 
     Args:
         source: what to read.
-        monitor: guards the buffer; notified whenever something was read, and when the source was closed.
-        clock: tells when.
+        monitor: guards the buffer; notified whenever something was read, and once the source is closed.
+        clock: gives the arrival times.
 
     Attributes:
-        ahead: whether to read on without being asked, however long that takes.
-        notify: called, besides, in the thread, whenever the monitor is notified.
-        finished: whether the source was closed.
+        ahead: whether to read on without being asked, however long each read takes.
+        notify: also called, in the thread, whenever the monitor is notified.
+        finished: whether the source is closed.
         monitor: guards the buffer.
     """
 
@@ -79,7 +79,7 @@ class Pump:
         self.ahead = self.finished = False
         self.notify: Callable[[], None] | None = None
         self._source = source
-        self._for = source if hasattr(source, "reader") else None  # it asks for whom it is read
+        self._for = source if hasattr(source, "reader") else None  # a branch of a tee, which has to know its reader
         self.monitor = monitor
         self._clock = clock
         self._kept = Kept()
@@ -89,11 +89,11 @@ class Pump:
 
     @property
     def filled(self) -> bool:
-        """Whether something was read that was not taken."""
+        """Whether something was read and not taken yet."""
         return bool(self._buffer)
 
     def take(self) -> list[Read]:
-        """What was read by now; asks for more where there is nothing. The monitor must be held."""
+        """Everything that was read and not taken yet; if there is nothing, asks for more. The monitor must be held."""
         if self._for is not None:
             self._for.reader = task()
         taken = list(self._buffer)
@@ -108,7 +108,7 @@ class Pump:
             context = thread_context()
             thread = self._clock.thread(lambda: context.run(self._run))
             thread.start()
-            self._thread = thread  # only now: who is interrupted before that closes the source itself
+            self._thread = thread  # only now: if interrupted earlier, `stop` closes the source itself
         self.monitor.notify()
 
     def _run(self) -> None:
@@ -132,11 +132,11 @@ class Pump:
             return Read("item", self._kept(self._source.read()), self._clock.now())
         except StopIteration:
             return Read("end", None, self._clock.now())
-        except BaseException as exc:  # it is raised where the stream is read
+        except BaseException as exc:  # raised again where the stream is read
             return Read("error", exc, self._clock.now())
 
     def _keep(self, asked: float, read: Read) -> bool:
-        """Hand over what was read; whether there may be more."""
+        """Hand over what was read; returns whether there may be more."""
         with self.monitor.lock:
             self._quick = read.at - asked < QUICK and self._for is None  # a branch of a tee holds others up by reading
             self._buffer.append(read)
@@ -155,7 +155,7 @@ class Pump:
             self.notify()
 
     def stop(self) -> None:
-        """Read no more: wakes the source, and does not wait."""
+        """Stop reading: wakes the source, and does not wait for the thread."""
         with self.monitor.lock:
             self._closing = True
             self.monitor.notify()
@@ -169,8 +169,8 @@ class Pump:
         self._source.interrupt()
 
     def close(self, patience: float) -> None:
-        """Read no more, and wait for the thread, at most `patience` seconds: a source that blocks and cannot be woken
-        is closed by the thread as soon as it returns."""
+        """Stop reading, and wait at most `patience` seconds for the thread. If the source blocks and cannot be woken,
+        the thread closes it as soon as its read returns."""
         self.stop()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(patience)

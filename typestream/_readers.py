@@ -1,4 +1,4 @@
-"""Who reads a branch of a tee: which thread, and which task of the event loop that runs there."""
+"""The reader of a branch of a tee: its thread, and the task of the event loop that runs there."""
 
 import sys
 import threading
@@ -9,38 +9,38 @@ from weakref import ref
 __all__ = ("Reader", "in_trio", "loop", "task", "thread")
 
 ONE_READ: Final = frozenset({"__anext__", "anext_awaitable", "async_generator_asend", "_wrap_awaitable"})
-"""What runs in a task that was made for a single read, as `asyncio.wait_for` does before Python 3.12: that it has ended
-says nothing of who reads next."""
+"""Names of coroutines in tasks made for a single read, as `asyncio.wait_for` makes them before Python 3.12. That such a
+task has ended does not say that nothing reads any more."""
 
 
 class Reader(NamedTuple):
-    """Who read last. `task` is a weak reference to a task, or None for whoever runs in that thread; or an object of its
-    own, where the task does not say who it is."""
+    """The last reader. `task` is a weak reference to a task; None for blocking code in that thread; or an object of its
+    own, if the task was made for a single read."""
 
     thread: int
     task: Any = None
 
     def beside(self, other: "Reader") -> bool:
-        """Whether it can go on while the other waits."""
+        """Whether this reader can go on while the other waits."""
         if self.thread != other.thread:
             return True
         return None not in (self.task, other.task) and self.task != other.task
 
     @property
     def alive(self) -> bool:
-        """Whether it can go on at all."""
+        """Whether this reader can still go on at all."""
         if self.thread not in sys._current_frames():
             return False
         return not isinstance(self.task, ref) or _goes_on(self.task())
 
 
 def thread() -> Reader:
-    """Whoever runs in this thread: it blocks."""
+    """The running thread as a reader, which blocks."""
     return Reader(threading.get_ident())
 
 
 def task() -> Reader:
-    """The running task, or the thread where there is none."""
+    """The running task as a reader, or the thread if there is none."""
     running = _running()
     if running is None:
         return thread()
@@ -61,7 +61,7 @@ def loop() -> Any:
 
 
 def in_trio() -> Any:
-    """The module, where it runs here."""
+    """The module trio, if a trio loop runs in this thread; else None."""
     trio = sys.modules.get("trio")
     return trio if trio is not None and trio.lowlevel.in_trio_run() else None
 

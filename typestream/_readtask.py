@@ -1,8 +1,8 @@
 """A task that reads a source, on demand or ahead: the async twin of `_readahead`, for asyncio and trio.
 
-Rules: what was read is handed over in order, with the time at which it came, and its end or error last, whatever that
-was; the task alone opens, reads and closes the source, and no cancel scope is opened around that which could be left
-while the source holds one open.
+Rules: items are handed over in order, with their arrival times; the end or any error comes last. Only the task opens,
+reads and closes the source, and no cancel scope is opened around that if it might be left while the source holds one
+open.
 """
 
 from collections import deque
@@ -19,8 +19,8 @@ __all__ = ("Pump",)
 
 
 class _AsyncioTask:
-    """A task that may be cancelled once, and then go on to close what it has open. What holds scopes of anyio open is
-    not to find another one around: they can only be left in the order in which they were entered."""
+    """A task that may be cancelled once and can then still close what it has open. It opens no anyio scope around a
+    source, which may hold scopes of its own open: scopes must be left in the reverse order of entering them."""
 
     def __init__(self, run: Callable[[], Awaitable[None]], failed: Callable[[BaseException], None]) -> None:
         self._run = run
@@ -35,10 +35,10 @@ class _AsyncioTask:
         except BaseException as exc:
             self._failed(exc)
             if isinstance(exc, (KeyboardInterrupt, SystemExit)):
-                raise  # at once, whoever reads
+                raise  # at once, whether or not the stream is being read
 
     async def wait(self) -> None:
-        """Until `wake` is called."""
+        """Wait until `wake` is called."""
         self._woken = self._task.get_loop().create_future()
         await self._woken
 
@@ -51,11 +51,11 @@ class _AsyncioTask:
         self._task.cancel()
 
     def ends(self, exc: BaseException) -> bool:
-        """Whether that is what cancelling it has raised."""
+        """Whether `exc` comes from cancelling this task."""
         return self._cancelled
 
     async def close(self, call: Callable[[], Awaitable[None]]) -> None:
-        """Call that, for at most `PATIENCE` seconds."""
+        """Await `call`, for at most `PATIENCE` seconds."""
         timer = self._task.get_loop().call_later(PATIENCE, self._task.cancel)
         try:
             await call()
@@ -95,7 +95,7 @@ class _TrioTask:
                 self._innermost = self._status()
                 await self._run()
         except BaseException as exc:
-            self._failed(exc)  # and no more: a system task that raises is taken for an error in trio
+            self._failed(exc)  # not raised: trio takes an exception in a system task for an internal error
 
     def _status(self) -> Any:
         return getattr(self._trio.lowlevel.current_task(), "_cancel_status", None)
@@ -107,7 +107,7 @@ class _TrioTask:
         return self._scope.cancel_called or isinstance(exc, self._trio.Cancelled)
 
     async def close(self, call: Callable[[], Awaitable[None]]) -> None:
-        if self._status() is self._innermost:  # where that cannot be known, it is taken for granted
+        if self._status() is self._innermost:  # if the scopes cannot be compared, assume so
             with shield():
                 await call()
         else:
@@ -116,19 +116,18 @@ class _TrioTask:
 
 
 class Pump:
-    """Reads a source in a task of its own, on demand or some items ahead; what was read is handed over in order, with
-    the time at which it came, and its end or error last. The task alone opens, reads and closes the source, which may
-    so hold a cancel scope open from one item to the next: no other is opened around it.
+    """Reads a source in a task of its own, on demand or some items ahead; see the module's rules. Since only the task
+    opens, reads and closes the source, the source may hold a cancel scope open from one item to the next.
 
     Args:
         source: what to read.
-        now: tells when.
+        now: gives the arrival times.
         notify: called whenever something was read.
         limit: how many items ahead at most.
 
     Attributes:
         ahead: whether to read on without being asked.
-        buffer: what was read and not taken.
+        buffer: what was read and not taken yet.
     """
 
     def __init__(self, source: Items, now: Callable[[], float], notify: Callable[[], None], limit: int = LIMIT) -> None:
@@ -144,16 +143,16 @@ class Pump:
         self._task = (_AsyncioTask if in_trio() is None else _TrioTask)(self._run, self._fail)
 
     def take(self) -> list[Read]:
-        """What was read by now; asks for more where there is nothing."""
+        """Everything that was read and not taken yet; if there is nothing, asks for more."""
         taken = list(self.buffer)
         self.buffer.clear()
         self.ask(not taken)
         return taken
 
     def ask(self, wanted: bool = True) -> None:
-        """Have it read on, if it is `wanted` or `ahead`."""
+        """Make the task read on, if an item is `wanted` or it reads `ahead`."""
         source: Any = self._source
-        if hasattr(source, "reader"):  # it asks for whom it is read
+        if hasattr(source, "reader"):  # a branch of a tee, which has to know its reader
             source.reader = task()
         self._wanted = wanted
         self._task.wake()
@@ -178,7 +177,7 @@ class Pump:
         self._reading = True
         try:
             return await read(self._source, self._now, self._kept)
-        except BaseException as exc:  # it is raised where the stream is read
+        except BaseException as exc:  # raised again where the stream is read
             if self._task.ends(exc):
                 raise
             return Read("error", exc, self._now())
@@ -192,7 +191,7 @@ class Pump:
         return read.kind == "item"
 
     def _fail(self, exc: BaseException) -> None:
-        """The task was cancelled, or a signal's handler raised something, anywhere."""
+        """The task was cancelled, or a signal handler raised something at any point."""
         self._keep(Read("error", exc, self._now()))
         self._done.set()
 
@@ -205,8 +204,8 @@ class Pump:
             self._task.wake()
 
     def leave(self) -> bool:
-        """Stop reading without closing the source, for who is to read on, if nothing is just being read or was not
-        taken; tells whether that is so."""
+        """Stop reading without closing the source, so that the stream can read it itself; only if no read is under way
+        and nothing waits to be taken. Returns whether it has stopped."""
         if not (self._reading or self.buffer):
             self._closing = self._left = True
             self._task.wake()

@@ -1,4 +1,4 @@
-"""Taps: what is told of each event as it arrives; a recording is one."""
+"""Taps: callables that are told of each event as it arrives, such as a recording."""
 
 from collections.abc import Callable
 from typing import TypeAlias
@@ -25,7 +25,7 @@ def both(one: Tap, other: Tap) -> Tap:
 
 
 def of_a_part(whole: Tap) -> Tap:
-    """A tap that passes everything on to `whole`, but even the normal end as that of a truncated answer."""
+    """A tap that passes everything on to `whole`, but reports even a normal end as a truncated answer."""
 
     def tap(event: Event | Exception | None, now: float) -> None:
         whole(StreamTruncated("What came first is not known any more.") if event is None else event, now)
