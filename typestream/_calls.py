@@ -1,8 +1,8 @@
-"""The call that makes a source, and gives nothing before the server has answered.
+"""Watches the call that makes a source, which returns nothing before the server has answered.
 
-Rules: it runs where the caller runs it. It is ended where it has taken too long, and where an error status comes with a
-body that does not end, which SDKs read to its end. They give nothing to hold on to before they have: the response, and
-the connection that a blocking call waits for, are found in the call's own frames.
+Rules: the call runs where the caller runs it. It is ended if it has taken too long, or if an error status comes with a
+body that does not end, since SDKs read that body to its end. Until then they give no access to anything, so the
+response, and the connection that a blocking call waits for, are found in the call's own frames.
 """
 
 import socket
@@ -26,17 +26,17 @@ from typestream.sources.http import abort
 __all__ = ("Awaited", "Watch", "call", "watched")
 
 BODY: Final = 64 * 1024
-"""So many bytes of an error are enough."""
+"""How many bytes of an error's body are read at most."""
 
 _LOOK: Final = 0.05  # seconds between two looks
 _TRANSPORTS: Final = frozenset({"httpcore", "httpcore2"})
 
 
 def call(make: Callable[[], Any], clocks: Timeout | None) -> tuple[Any, float]:
-    """What a callable returns, and the seconds that it took, if that was long.
+    """What a callable returns, and the seconds that it took (0.0 if it was quick).
 
     Raises:
-        StreamError: whatever it raised, as ours; its own exception is the `__cause__`.
+        StreamError: the callable raised; its own exception is the `__cause__`.
     """
     watch = Watch(clocks)
     try:
@@ -55,15 +55,15 @@ def watched(make: Callable[[], Any]) -> Any:
 
 
 class Watch:
-    """Looks on while a callable runs in this thread.
+    """Watches a callable that runs in this thread.
 
     Args:
-        clocks: `first` and `total` count.
+        clocks: the limits, of which `first` and `total` apply.
 
     Attributes:
-        late: the error for having waited too long.
-        refused: the error status that was being looked into when it was ended.
-        took: seconds that it ran, if it ran long enough to be looked at.
+        late: the error if the call took too long.
+        refused: the error whose status had come when the call was ended, if any.
+        took: the seconds that the call ran, if it ran long enough to be measured.
     """
 
     def __init__(self, clocks: Timeout | None = None) -> None:
@@ -83,7 +83,7 @@ class Watch:
             return make()
         finally:
             self._done.set()
-            with suppress(RuntimeError):  # who was about to start it was interrupted
+            with suppress(RuntimeError):  # interrupted before the thread started
                 watcher.join()
 
     def _watch(self) -> None:
@@ -99,7 +99,7 @@ class Watch:
             self.end()
 
     def end(self) -> None:
-        """End the connection that is waited for; from any thread."""
+        """End the connection that the call waits for; may be called from any thread."""
         stack = [] if self._done.is_set() else list(self._stack())
         found = next(filter(None, map(refused, stack)), None)
         if found is not None:
@@ -119,13 +119,13 @@ class Watch:
 
 
 class Awaited:
-    """A call to be awaited, looked on whenever it has waited for something.
+    """A call to be awaited, checked each time it has waited for something.
 
     Args:
         given: the call.
 
     Attributes:
-        refused: the error status that it was looking into when it was cancelled.
+        refused: the error whose status had come when the call was cancelled, if any.
     """
 
     def __init__(self, given: Awaitable[Any]) -> None:
@@ -165,19 +165,19 @@ class Awaited:
 
 
 def _suspended(call: Any) -> Iterator[FrameType]:
-    """The frames of a coroutine that waits, as far as it consists of coroutines."""
+    """The frames of a suspended coroutine, as far as it consists of coroutines."""
     while (frame := getattr(call, "cr_frame", None)) is not None:
         yield frame
         call = call.cr_await
 
 
 def _flooding(frames: Iterator[FrameType]) -> Any:
-    """The response with an error status of which too much has come, or None."""
+    """The response with an error status whose body is longer than is read, or None."""
     return next((each for each in map(refused, frames) if getattr(each, "num_bytes_downloaded", 0) > BODY), None)
 
 
 def _connection(frame: FrameType) -> Any:
-    """The socket that a frame of an HTTP transport works on, or None."""
+    """The socket that a frame of an HTTP transport uses, or None."""
     if frame.f_globals.get("__name__", "").partition(".")[0] not in _TRANSPORTS:
         return None
     stream: Any = frame.f_locals.get("self")

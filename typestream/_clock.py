@@ -15,35 +15,35 @@ _T = TypeVar("_T")
 class Monitor(Protocol):
     """A lock whose holder can wait for something to change.
 
-    Who holds it may be interrupted by a signal's handler or a finalizer that takes it, too, changes something and says
-    so; that is not missed, wherever it happens.
+    A signal handler or a finalizer may interrupt the holder, take the lock as well, change something and notify; that
+    notification is not missed, wherever it happens.
     """
 
     @property
     def lock(self) -> AbstractContextManager[bool]:
-        """To be held for everything here. Taken by `with`, it is let go of wherever Ctrl-C comes: the interpreter lets
-        nothing happen in between, as it would in an `__enter__` written in Python."""
+        """Must be held to call anything here. Take it with `with`: then it is released wherever Ctrl-C comes, because
+        the interpreter lets nothing happen in between, as it would in an `__enter__` written in Python."""
         ...
 
     def wait(self, until: float, ready: Callable[[], object]) -> None:
-        """Let go of the lock until the time `until`, or until there is what `ready` looks for: now, and whenever
-        notified."""
+        """Release the lock and wait until the time `until`, or until `ready()` is true, which is checked now and
+        whenever notified."""
         ...
 
     def released(self, call: Callable[[], _T]) -> _T:
-        """Call that without the lock, and give what it returns."""
+        """Call `call` without the lock, and return what it returns."""
         ...
 
     def notify(self) -> None:
-        """Have whoever waits look again."""
+        """Make every thread that waits look again."""
         ...
 
 
 class Clock(Protocol):
-    """Where a stream has its time from; `typestream.testing.VirtualClock` is the other one."""
+    """Where a stream gets its time; the other clock is `typestream.testing.VirtualClock`."""
 
     def now(self) -> float:
-        """Seconds, from any start, never going back."""
+        """Seconds since some fixed point; never goes back."""
         ...
 
     def monitor(self) -> Monitor:
@@ -51,7 +51,7 @@ class Clock(Protocol):
         ...
 
     def sleep_until(self, time: float) -> None:
-        """Wait until then."""
+        """Block until the time `time`."""
         ...
 
     def thread(self, run: Callable[[], None]) -> threading.Thread:
@@ -62,17 +62,17 @@ class Clock(Protocol):
 class RealMonitor:
     """A monitor in real time."""
 
-    # A threading.Condition loses a notify() of the thread that is about to wait, and fails where one notify() is
-    # interrupted by another.
+    # A threading.Condition loses a notify() by the thread that is about to wait, and fails if one notify() interrupts
+    # another.
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self._bells: list[threading.Lock] = []  # of those who wait: held until they are to look again
+        self._bells: list[threading.Lock] = []  # one per waiting thread, held until that is to look again
 
     def wait(self, until: float, ready: Callable[[], object]) -> None:
         bell = threading.Lock()
         bell.acquire()
-        self._bells.append(bell)  # from now on nothing is missed; so now is the time to look
+        self._bells.append(bell)  # nothing is missed from now on, so now is the time to look
         try:
             while not ready() and (left := until - monotonic()) > 0:
                 self.released(partial(bell.acquire, timeout=min(left, threading.TIMEOUT_MAX)))
@@ -86,7 +86,7 @@ class RealMonitor:
                 return call()
             finally:
                 self._take_back()
-        except BaseException:  # an interrupt, perhaps of taking it back
+        except BaseException:  # an interrupt, perhaps while taking it back
             self._take_back()
             raise
 
@@ -116,4 +116,4 @@ class RealClock:
 
 
 CLOCK: list[Clock] = [RealClock()]
-"""The clock of the streams that are made now; the last one counts."""
+"""The clock for new streams; the last one counts."""

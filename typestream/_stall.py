@@ -1,4 +1,4 @@
-"""The clocks of a stream: how long it has waited for its source, and what counts as progress. Pure."""
+"""The stall clocks of a stream: how long it has waited for its source, and what counts as progress. Pure."""
 
 from dataclasses import dataclass
 from math import inf, isfinite
@@ -17,7 +17,7 @@ class Timeout:
     Args:
         first: until the first piece.
         between: between two pieces.
-        total: all waiting together.
+        total: all waits together.
 
     `Timeout.INTERACTIVE` suits a person who is waiting, `Timeout.PATIENT` a job that reasons for minutes.
     """
@@ -38,7 +38,7 @@ class Timeout:
 
     @classmethod
     def of(cls, given: "float | Timeout | None") -> "Timeout | None":
-        """A number counts for the first piece and between two."""
+        """A `Timeout` as it is given; a number becomes the limit for the first piece and between two."""
         return given if given is None or isinstance(given, Timeout) else cls(first=given, between=given)
 
 
@@ -51,7 +51,7 @@ class Stall:
 
     Attributes:
         armed: whether there is a limit at all; where there is none, callers need not report events.
-        grace: how long to wait for what may follow the end of the answer, once that was seen.
+        grace: seconds to wait for what may follow the end of the answer; None until that end was seen.
     """
 
     __slots__ = (
@@ -72,7 +72,7 @@ class Stall:
         self.armed = False
         self.grace: float | None = None
         self._since: float | None = None
-        self._heard: float | None = None  # when a wait ended, until it is known what came of it
+        self._heard: float | None = None  # when the last wait ended, until it is known whether it brought progress
         self._waited = 0.0
         self._total = 0.0
         self._graced = 0.0
@@ -84,12 +84,12 @@ class Stall:
         self.limits, self.armed, self._first_seen = limits, True, begun
 
     def spent(self, seconds: float) -> None:
-        """So long was waited for the first piece before there was a stream."""
+        """Count the seconds for which the first piece was waited for before there was a stream."""
         self._waited += seconds
         self._total += seconds
 
     def heard(self, now: float) -> None:
-        """The source gave something: the wait is over, whether or not it was worth it."""
+        """The source gave something: the wait is over, whether or not it brought progress."""
         if self._since is None:
             self._since = self._heard
         if self._since is not None:
@@ -98,7 +98,7 @@ class Stall:
             self._alive = True
 
     def held(self, now: float) -> None:
-        """The stream does not wait any more, for now."""
+        """The stream does not wait for its source, for now."""
         self._heard = None
         if self._since is not None:
             self._spend(now)
@@ -112,7 +112,7 @@ class Stall:
             self._graced += spent
 
     def progress(self, characters: int) -> None:
-        """And it was worth it; the answer goes on where it brought any."""
+        """The wait brought progress; with any `characters`, the answer goes on."""
         self._waited = 0.0
         if characters:
             self._graced = 0.0
@@ -120,13 +120,13 @@ class Stall:
         self._alive = False
 
     def go_on(self) -> None:
-        """The answer had not ended yet: the limits hold again."""
+        """The answer had not ended after all: the limits apply again."""
         self.grace, self._graced = None, 0.0
 
     def waiting(self, now: float) -> float:
-        """The stream waits for its source; gives the time at which its patience ends."""
+        """The stream waits for its source. Returns the time at which the wait has to end."""
         if self._since is None:
-            # if nothing came of what was heard, the wait goes on from there: looking at it takes time
+            # without progress the wait counts on from when something was heard: looking at it took time
             self._since, self._heard = now if self._heard is None else self._heard, None
         if self.grace is not None:
             return self._since + self.grace - self._graced
@@ -141,7 +141,7 @@ class Stall:
         )
 
     def timeout(self) -> StallTimeout:
-        """The error, once patience has ended."""
+        """The error to raise once a limit was reached."""
         gap, total = self._left()
         kind: Literal["first", "between", "total"] = (
             "total" if total < gap else "between" if self._first_seen else "first"
@@ -153,7 +153,7 @@ class Stall:
 
 
 def progress(event: Event) -> int | None:
-    """How many characters an event brings; None where it is no progress at all."""
+    """How many characters an event brings; None if it is no progress at all."""
     if isinstance(event, (TextDelta, ReasoningDelta, RefusalDelta)):
         return len(event.text)
     if isinstance(event, ToolCallDelta):

@@ -1,8 +1,9 @@
-"""Many waits, one timer: what the streams of an asyncio loop wait for is kept here, by the time at which it is due, and
-the loop itself knows only of the first.
+"""Many waits, one timer: the waits of all streams of an asyncio loop are kept here, by due time, and the loop itself
+has a timer only for the first.
 
-Rules: a wait never ends before it is due, unless woken; a few end just then; of many, those that are due in the same
-tick end together at its end. A wait costs no future, no cancel scope, no timer and no callback of its own.
+Rules: a wait never ends before it is due, unless it is woken. If there are few waits, each ends when it is due; if
+there are many, those due in the same tick end together, at the end of the tick. A wait has no future, cancel scope,
+timer or callback of its own.
 """
 
 import asyncio
@@ -19,28 +20,31 @@ from typing import Any, Final
 __all__ = ("Alarm", "Timers", "timers")
 
 _SLACK: Final = 1e-6
-"""Seconds by which a timer may be early; sums of floats are not exact."""
+"""Seconds by which a timer may be early, because sums of floats are not exact."""
 
 _EACH: Final = 5e-6
-"""Seconds of a tick for each wait: waking one takes about as long, so shorter ticks would leave the loop no time."""
+"""Seconds that each wait adds to a tick: waking one takes about as long, so shorter ticks would leave the loop no
+time."""
 
 _TICKS: Final = (0.016, 0.008, 0.004, 0.002, 0.001)
-"""Seconds; each is a multiple of the next, so that what was rounded to one meets what was rounded to another."""
+"""Seconds; each is a multiple of the next, so that times rounded to different ticks still coincide."""
 
 _FEW: Final = 64
-"""So many times for which nobody waits any more stay where they are; more only if they are no more than the others."""
+"""How many times without a wait may stay in the heap; more may stay only as long as they do not outnumber the
+others."""
 
 
 class Alarm:
-    """What one task at a time waits for, again and again: a time, or to be woken. All but `wait` is for the loop.
+    """What one task at a time waits for, again and again: a time, or to be woken. Only `wait` is for the task; the rest
+    is for the loop.
 
-    To a task of asyncio this is a future, by what tasks ask of one: they look at `_asyncio_future_blocking` and
-    `_loop`, and call `add_done_callback`, `result` and `cancel`. Unlike a future it is used again, and the timers call
-    its task themselves, without a round through the loop for each.
+    An asyncio task takes this for a future: tasks look at `_asyncio_future_blocking` and `_loop`, and call
+    `add_done_callback`, `result` and `cancel`. Unlike a future it is reused, and the timers call its task directly,
+    without a pass through the loop for each.
 
     Attributes:
         when: when it is due, by the loop's clock; inf where no timer is set.
-        waiting: whether somebody waits, or is about to, who was not woken yet.
+        waiting: whether a task waits, or is about to, and was not woken yet.
     """
 
     __slots__ = ("_asyncio_future_blocking", "_call", "_cancelled", "_context", "_loop", "_timers", "waiting", "when")
@@ -49,19 +53,19 @@ class Alarm:
         self._asyncio_future_blocking = False
         self._loop = loop
         self._timers = timers(loop)
-        self._call: Callable[[Any], object] | None = None  # goes on with the task
+        self._call: Callable[[Any], object] | None = None  # resumes the task
         self._context: Context | None = None
-        self._cancelled: tuple[object, ...] | None = None  # what the CancelledError is to say
+        self._cancelled: tuple[object, ...] | None = None  # the arguments of the CancelledError
         self.when = inf
         self.waiting = False
 
     @coroutine
     def wait(self, when: float) -> Generator["Alarm", None, bool]:
-        """Wait until that time, unless or until woken. Who looks first whether there is anything to wait for sets
-        `waiting` before, for whoever changes that in between.
+        """Wait until the time `when`, or until woken. A caller that first checks whether to wait at all sets `waiting`
+        before that check, so that a wake in between is not lost.
 
         Returns:
-            Whether that time has come.
+            Whether the time `when` has come.
         """
         self.waiting = True
         try:
@@ -77,7 +81,7 @@ class Alarm:
                 self._timers.leave(self)
 
     def wake(self) -> None:
-        """End the wait, if there is one. From the loop alone."""
+        """End the wait, if there is one. Only to be called in the loop."""
         if self.waiting:
             self.waiting = False
             self._go_on()
@@ -107,12 +111,12 @@ class Alarm:
 
 
 class Timers:
-    """The alarms of one loop; to be used from it alone."""
+    """The alarms of one loop; only to be used in that loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = weakref.ref(loop)  # the loop is the key under which this is found
+        self._loop = weakref.ref(loop)  # weak, because the loop is the key of this in `_all`
         self._due: dict[float, dict[Alarm, None]] = {}
-        self._times: list[float] = []  # a heap; all that is due, and perhaps more
+        self._times: list[float] = []  # a heap: all due times, and perhaps some without a wait
         self._ringing: deque[Alarm] = deque()
         self._waiting = 0
         self._tick = 0.0
@@ -120,7 +124,7 @@ class Timers:
         self._at = inf  # when the handle is due
 
     def add(self, alarm: Alarm, when: float) -> None:
-        """Have the alarm ring at that time or soon after. To be followed by `leave`, unless it has rung."""
+        """Make the alarm ring at the time `when` or soon after. Call `leave` afterwards, unless it has rung."""
         tick = self._tick
         if tick:
             when = ceil(when / tick) * tick
@@ -136,7 +140,7 @@ class Timers:
             self._arm(when)
 
     def leave(self, alarm: Alarm) -> None:
-        """Nobody waits for that alarm any more."""
+        """The task no longer waits for this alarm."""
         together = self._due.get(alarm.when, {})
         together.pop(alarm, None)
         if not together:
@@ -170,7 +174,7 @@ class Timers:
         try:
             while ringing:
                 alarm = ringing.popleft()
-                if alarm.when <= now:  # else somebody who was called before it has woken or cancelled it
+                if alarm.when <= now:  # else a task called before has woken or cancelled it
                     self._waiting -= 1
                     alarm.when = inf
                     if alarm.waiting:
@@ -178,7 +182,7 @@ class Timers:
                         call, alarm._call = alarm._call, None
                         if call is not None and alarm._context is not None:
                             alarm._context.run(call, alarm)
-        finally:  # who is called may be interrupted; then the others are called next time
+        finally:  # a task called here may raise an interrupt; then the others are called next time
             self._arm(now if ringing else self._times[0] if self._times else inf)
 
 
@@ -187,7 +191,7 @@ _all: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Timers]" = weakref.W
 
 
 def timers(loop: asyncio.AbstractEventLoop) -> Timers:
-    """The timers of a loop."""
+    """The timers of a loop, made when first asked for."""
     with _lock:
         found = _all.get(loop)
         if found is None:
