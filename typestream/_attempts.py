@@ -1,7 +1,8 @@
-"""Starting again, and turning elsewhere, for as long as nothing was shown.
+"""Retrying, or turning to another source, as long as nothing has been shown.
 
-Rules: an attempt's events are kept back until one of them shows something (text, a tool call, the finish: not that the
-answer has merely started); if it fails before, they are dropped and the next attempt begins; after, its end is the end.
+Rules: an attempt's events are held back until one of them shows something (text, a tool call, the finish; not merely
+that the answer has started). If the attempt fails before that, they are dropped and the next attempt begins; after
+that, its end is the end of the stream.
 """
 
 from collections import deque
@@ -32,7 +33,7 @@ _PASSING = frozenset({"server_error", "rate_limit_exceeded", "overloaded", "over
 
 
 def transient(error: Failure) -> bool:
-    """Whether the same request may succeed a moment later: not where it was understood and refused."""
+    """Whether the same request may succeed a moment later: not if the server understood and refused it."""
     if isinstance(error, StreamServerError):
         status = error.status if error.status is not None else error.code
         if isinstance(status, int):
@@ -42,12 +43,12 @@ def transient(error: Failure) -> bool:
 
 
 def backoff(retries: int) -> Iterator[float]:
-    """Seconds to wait before each new attempt: half a second, twice as long each time, never more than eight."""
+    """Seconds to wait before each new attempt: 0.5 at first, doubled each time, at most 8."""
     return (min(8.0, 0.5 * 2**number) for number in range(retries))
 
 
 class Plan:
-    """Which attempt comes next, and what the present one has given.
+    """Which attempt comes next, and what the current one has given.
 
     Args:
         opens: makes the stream of each attempt; may raise a StreamError or UnsupportedSource.
@@ -56,7 +57,7 @@ class Plan:
 
     Attributes:
         kept: events to be passed on; None is the end.
-        ready: whether the present attempt is the one.
+        ready: whether the current attempt is the final one.
         timeouts: the stall clocks of each attempt.
     """
 
@@ -82,7 +83,7 @@ class Plan:
         self.ready = event is None or progress(event) is not None
 
     def failed(self, error: Failure) -> float:
-        """It failed; gives the seconds to wait before the next, or raises the error where there is none."""
+        """The attempt failed. Returns the seconds to wait before the next; raises the error if there is no next one."""
         if not self._opens or not self._again(error):
             self.ready = True
             raise error
@@ -94,7 +95,7 @@ class _Attempts:
     """What both kinds of sources share.
 
     Attributes:
-        stream: the present attempt.
+        stream: the stream of the current attempt.
     """
 
     memory = False
@@ -118,7 +119,7 @@ class _Attempts:
 
 
 class Attempts(_Attempts):
-    """A source that reads one attempt after the other."""
+    """A source that reads one attempt after another."""
 
     def __init__(self, plan: Plan, stream: TokenStream) -> None:
         super().__init__(plan, stream)
@@ -170,7 +171,7 @@ class Attempts(_Attempts):
 
 
 class AsyncAttempts(_Attempts):
-    """A source that reads one attempt after the other, to be awaited."""
+    """A source that reads one attempt after another, to be awaited."""
 
     async def read(self) -> Event:
         """The next event; raises StopAsyncIteration at the end."""

@@ -26,7 +26,7 @@ from typestream.sources.http import abort
 __all__ = ("Awaited", "Watch", "call", "watched")
 
 BODY: Final = 64 * 1024
-"""How many bytes of an error's body are read at most."""
+"""How many bytes of an error's body are enough; the call is ended after them."""
 
 _LOOK: Final = 0.05  # seconds between two looks
 _TRANSPORTS: Final = frozenset({"httpcore", "httpcore2"})

@@ -1,7 +1,7 @@
-"""A source as the drivers see it: opened when it is first read, closed by whoever was given it.
+"""A source as the drivers see it: opened at the first read, closed by the stream that was given it.
 
-Rules: what was passed is what gets closed, never only an iterator of it; where the bytes can be had they are read
-(`sources.http`), else the objects.
+Rules: the object that was passed is closed, never only an iterator of it; if its bytes can be read (`sources.http`),
+they are, else its objects.
 """
 
 import os
@@ -27,11 +27,11 @@ _ACCEPTED = (
 
 
 def check(source: Any, within: Any = None) -> None:
-    """Whether that can be read by blocking, perhaps once it was entered.
+    """Check that `source` can be read by blocking, perhaps after it was entered.
 
     Args:
-        source: what was passed, or what awaiting or entering that has given.
-        within: what has given it.
+        source: the object that was passed, or that awaiting or entering that one has given.
+        within: the object that gave it, if it was given that way.
 
     Raises:
         UnsupportedSource: it cannot.
@@ -46,17 +46,17 @@ def check(source: Any, within: Any = None) -> None:
 
 
 def named(thing: object) -> str:
-    """What kind of thing that is, for people."""
+    """The type of `thing`, for messages."""
     kind = type(thing)
     return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
 
 
 class Readable(Protocol):
-    """What the sync driver reads. Once opened, it may have an `advance` that does what `read` does, only cheaper.
+    """What the sync driver reads. Once opened, it may have an `advance` that does the same as `read` at less cost.
 
     Attributes:
-        name: what it is, for people.
-        decoder: what to decode the items with; may be known only after the first was read; the driver resets it.
+        name: what it is, for messages.
+        decoder: what to decode the items with; may be known only after the first read; the driver resets it.
         wire: whether the items are the bytes of a connection.
         memory: whether reading never waits.
     """
@@ -82,9 +82,9 @@ class Readable(Protocol):
 
 
 class AsyncReadable(Protocol):
-    """What the async driver reads; the same, to be awaited. Where it has a callable `wake`, that ends a `read` that
-    waits, and any task may read it. Elsewhere it is opened, read and closed by one task of its own, which is cancelled:
-    what is somebody else's code may hold a cancel scope open from one item to the next."""
+    """What the async driver reads; see `Readable` for its attributes. If it has a callable `wake`, that ends a waiting
+    `read`, and any task may read it. If not, one task of its own opens, reads and closes it, and is cancelled to end a
+    read: a user's code may hold a cancel scope open from one item to the next."""
 
     name: str
     memory: bool
@@ -103,20 +103,20 @@ class AsyncReadable(Protocol):
 
 
 class _Source:
-    """What both kinds of source keep of what they were given.
+    """What both kinds of source keep about the object they were given.
 
     Args:
         given: an iterable, a response, or a context manager that gives one.
-        decoder: where it is known beforehand.
+        decoder: the decoder, if it is known beforehand.
         memory: whether reading it never waits.
         limits: how much may be read from the wire.
-        objects: whether the source's own objects are wanted, even where its bytes can be had.
+        objects: whether to read the source's own objects even if its bytes can be read.
 
     Attributes:
         decoder: what to decode the items with, once opened; None to choose by the first item.
         wire: whether the items are the bytes of a connection.
-        opened: what the items come from: what was given, or what awaiting or entering it has given.
-        stream: the same where it is a stream of ours, of which everything is passed on.
+        opened: the object that the items come from: `given`, or what awaiting or entering it has given.
+        stream: that object if it is a stream of ours, whose events are all passed on.
     """
 
     def __init__(
@@ -143,7 +143,7 @@ class _Source:
 
     @property
     def refused(self) -> StreamServerError | None:
-        """The error status that the call behind `given` was looking into when it was given up."""
+        """The error whose status had come when the call behind `given` was given up, or None."""
         return None if self._call is None else self._call.refused
 
     def _relayed(self, stream: Any, twin: str) -> Any:
@@ -153,7 +153,7 @@ class _Source:
 
 
 class SyncSource(_Source):
-    """Something to be read by blocking; see `_Source` for what it takes."""
+    """A source that is read by blocking; see `_Source` for the arguments."""
 
     def __init__(self, given: Any, **options: Any) -> None:
         super().__init__(given, **options)
@@ -202,8 +202,8 @@ class SyncSource(_Source):
         return entered
 
     def interrupt(self) -> None:
-        """Wake a read that another thread is blocked in, where the source is a connection, an SDK's object over one, or
-        has an `interrupt` of its own."""
+        """Wake a read that is blocked in another thread, if the source is a connection, an SDK object over one, or has
+        an `interrupt` of its own."""
         self._interrupted = True
         wake = getattr(self._given if self.opened is None else self.opened, "interrupt", None)
         if self._body is not None:
@@ -227,11 +227,11 @@ class SyncSource(_Source):
                 close()
             except Exception:
                 pass  # a source that fails to close has nothing more to say
-        self._closed = True  # else it was interrupted, and is called again
+        self._closed = True  # only now: if it was interrupted, it is called again
 
 
 class AsyncSource(_Source):
-    """Something to be read by awaiting; see `_Source` for what it takes. `given` may be awaitable itself."""
+    """A source that is read by awaiting; see `_Source` for the arguments. `given` may be awaitable itself."""
 
     def __init__(self, given: Any, **options: Any) -> None:
         super().__init__(given, **options)
@@ -285,7 +285,7 @@ class AsyncSource(_Source):
         return self._blocking
 
     def _may_wake(self, wake: Callable[[], None] | None) -> None:
-        """From now on any task may read, unless what was given holds something open around that."""
+        """From now on any task may read, unless `given` may hold something open between two reads."""
         self.wake = None if self._foreign else wake
 
     async def aclose(self) -> None:
@@ -299,7 +299,7 @@ class AsyncSource(_Source):
 
                 await _aio.complete(self._close)
             else:
-                await self._close()  # in the task that has read it: a generator may hold a cancel scope open
+                await self._close()  # in the task that read it: a generator may hold a cancel scope open
         except (KeyboardInterrupt, SystemExit):
             self._closed = False
             raise
@@ -314,23 +314,23 @@ class AsyncSource(_Source):
             except Exception:
                 pass  # a source that fails to close has nothing more to say
             except BaseException as exc:
-                cancelled = exc  # the rest has to be closed all the same
+                cancelled = exc  # the rest still has to be closed
         if cancelled is not None:
             raise cancelled
 
 
 def _unended(exc: Exception) -> RuntimeError:
-    """Of what was opened and not read: no end of an answer, as in a generator."""
+    """The error for a source that ran out while it was opened: that is not the end of an answer."""
     return RuntimeError(f"Opening the source raised {type(exc).__name__}.")
 
 
 def _nothing_yet() -> None:
-    """Wakes a source that was not opened."""
+    """The `wake` of a source that was not opened yet."""
 
 
 async def _exhaust(chunks: AsyncIterator[Any]) -> None:
-    """Read on after the connection was closed, until that raises: it ends all of the HTTP library's generators, one
-    in the other, of which `aclose` would end the outermost and leave the rest to the garbage collector."""
+    """Read on after the connection was closed, until that raises. This ends all of the HTTP library's nested
+    generators; `aclose` would end only the outermost and leave the rest to the garbage collector."""
     for _ in range(1000):
         await chunks.__anext__()
 

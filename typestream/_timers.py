@@ -30,8 +30,7 @@ _TICKS: Final = (0.016, 0.008, 0.004, 0.002, 0.001)
 """Seconds; each is a multiple of the next, so that times rounded to different ticks still coincide."""
 
 _FEW: Final = 64
-"""How many times without a wait may stay in the heap; more may stay only as long as they do not outnumber the
-others."""
+"""How many stale times may stay in the heap, besides as many as there are live ones."""
 
 
 class Alarm:
@@ -91,7 +90,7 @@ class Alarm:
         if call is not None:
             self._loop.call_soon(call, self, context=self._context)
 
-    # -- what tasks ask of a future
+    # -- what tasks expect of a future
 
     def add_done_callback(self, call: Callable[[Any], object], *, context: Context | None = None) -> None:
         self._call, self._context = call, context

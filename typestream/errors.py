@@ -6,13 +6,13 @@
     ├── TypeError
     │   └── UnsupportedSource      what was passed cannot be read as a stream
     └── StreamError                has .result, the exact partial answer; __cause__ is the source's own exception
-        ├── StreamTruncated        the source ended, politely, before the answer did
+        ├── StreamTruncated        the source ended normally, but before the answer did
         ├── StreamConnectionError  the connection broke
-        ├── StallTimeout           nothing new came in time: .kind is "first", "between" or "total"
-        ├── StreamProtocolError    what came cannot be decoded: .excerpt shows at most 200 bytes of it
+        ├── StallTimeout           nothing new arrived in time: .kind is "first", "between" or "total"
+        ├── StreamProtocolError    what arrived cannot be decoded: .excerpt shows at most 200 bytes of it
         ├── StreamServerError      the server reported an error: .status and .body
-        ├── StreamLimitExceeded    more came than was allowed: .limit names the limit
-        ├── SourceError            a generator or callable of yours raised; its exception is the __cause__
+        ├── StreamLimitExceeded    more arrived than was allowed: .limit names the limit
+        ├── SourceError            your generator or callable raised; its exception is the __cause__
         ├── StreamClosed           the stream was read after it had been closed
         └── StreamBusy             the stream was read from two places at once
 """
@@ -42,10 +42,10 @@ class UnsupportedSource(TypeError):
 
 
 class StreamError(Exception):
-    """A stream did not end in the whole answer.
+    """A stream did not end with the whole answer.
 
     Attributes:
-        result: the exact partial answer; what was delivered before the error, no more and no less.
+        result: the exact partial answer: what was delivered before the error, no more and no less.
     """
 
     result: "Result"
@@ -63,11 +63,11 @@ class StreamConnectionError(StreamError):
 
 
 class StallTimeout(StreamError):
-    """Nothing new came in time.
+    """Nothing new arrived in time.
 
     Attributes:
         kind: which clock ran out, `"first"`, `"between"` or `"total"`.
-        alive: whether the source still sent something (pings, empty deltas) that was no progress.
+        alive: whether the source still sent something (pings, empty deltas), though no progress.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class StallTimeout(StreamError):
 
 
 class StreamProtocolError(StreamError):
-    """What came cannot be decoded.
+    """What arrived cannot be decoded.
 
     Attributes:
         excerpt: at most 200 bytes of it.
@@ -94,7 +94,7 @@ class StreamServerError(StreamError):
     """The server reported an error, by its status or inside the stream.
 
     Attributes:
-        status: the HTTP status, or None where the error came inside the stream.
+        status: the HTTP status, or None if the error came inside the stream.
         body: the error as the server sent it: a dict, a string, or None.
         code: the server's own code for it, or None.
     """
@@ -107,7 +107,7 @@ class StreamServerError(StreamError):
 
 
 class StreamLimitExceeded(StreamError):
-    """More came than was allowed.
+    """More arrived than was allowed.
 
     Attributes:
         limit: the name of the limit, such as `"line"`, `"event"` or `"total"`.

@@ -1,7 +1,7 @@
 """The vocabulary: what a stream can say, whatever its source was.
 
-Rules: events are frozen values; two events are equal when they say the same, wherever they came from (`raw` never
-counts); nothing here imports anything of ours.
+Rules: events are frozen values; two events are equal when they say the same, whatever their source (`raw` never
+counts); this module imports nothing else of typestream.
 """
 
 from dataclasses import dataclass, field
@@ -25,11 +25,11 @@ _T = TypeVar("_T")
 
 
 class Lazy:
-    """A source object that is built when somebody asks an event for its `raw`, and at most once.
+    """A source object that is built when the `raw` of its event is first accessed, and at most once.
 
     Args:
         data: what was read from the wire, a decoded JSON value.
-        build: makes the source's own object of it; called with `data`.
+        build: makes the source's own object from it; called with `data`.
     """
 
     __slots__ = ("_build", "_value")
@@ -39,13 +39,13 @@ class Lazy:
         self._build = build
 
     def get(self) -> Any:
-        """The source's own object; `data` itself where it cannot be built."""
+        """The source's own object; `data` itself if the object cannot be built."""
         build, self._build = self._build, None
         if build is not None:
             try:
                 self._value = build(self._value)
             except Exception:
-                pass  # the wire's own data is still the truth, only less comfortable
+                pass  # the data from the wire is as true, only less convenient
         return self._value
 
 
@@ -54,7 +54,7 @@ def _raw() -> Any:
 
 
 def _resolve_raw(cls: type[_T]) -> type[_T]:
-    """Let `raw` hold a `Lazy` that is built on first access: objects nobody looks at are never made."""
+    """Let `raw` hold a `Lazy` that is built on first access: an object that is never looked at is never made."""
     slot = cls.__dict__["raw"]
 
     def get(self: Any) -> Any:
@@ -79,15 +79,15 @@ class Start:
 @_resolve_raw
 @dataclass(frozen=True, slots=True, init=False)
 class TextDelta:
-    """A piece of the answer, never empty. `index` is the choice; `logprobs` the tokens' log-probabilities, one entry
-    per token in the source's own shape, where it sent them."""
+    """A piece of the answer, never empty. `index` is the choice; `logprobs` are the tokens' log-probabilities, one
+    entry per token in the source's own shape, or None."""
 
     text: str
     index: int = 0
     logprobs: Any = None
     raw: Any = _raw()
 
-    # by far the most frequent object: what dataclass would write here takes three times as long
+    # by far the most frequent object: the dataclass's own __init__ would take three times as long
     def __init__(self, text: str, index: int = 0, logprobs: Any = None, *, raw: Any = None) -> None:
         _set_text(self, text)
         _set_index(self, index)
@@ -98,7 +98,7 @@ class TextDelta:
 @_resolve_raw
 @dataclass(frozen=True, slots=True)
 class ReasoningDelta:
-    """A piece of what the model thought before it answered, or of the summary of it."""
+    """A piece of the model's reasoning before its answer, or of a summary of it."""
 
     text: str
     index: int = 0
@@ -118,9 +118,9 @@ class RefusalDelta:
 @_resolve_raw
 @dataclass(frozen=True, slots=True)
 class ToolCallDelta:
-    """A piece of a tool call. `call` counts the calls of a choice from 0; `id` and `name` are given once known, on
-    the first piece at the latest that has them; `arguments` is the new piece of JSON text and may be empty. Where a
-    source sends a name in pieces, each is on an event of its own, before the arguments: put them together."""
+    """A piece of a tool call. `call` counts the calls of a choice from 0; `id` and `name` are given as soon as the
+    source has sent them; `arguments` is the new piece of JSON text and may be empty. If a source sends a name in
+    pieces, each comes on an event of its own, before the arguments: join them."""
 
     call: int
     id: str | None = None
@@ -133,8 +133,8 @@ class ToolCallDelta:
 @_resolve_raw
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """A source the model names. `start` and `end` are character offsets into the answer, where the source gave them;
-    `text` is the cited passage."""
+    """A reference that the model gives. `start` and `end` are character offsets into the answer, if the source sent
+    them; `text` is the cited passage."""
 
     url: str | None = None
     title: str | None = None
@@ -148,7 +148,8 @@ class Citation:
 @_resolve_raw
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Token counts so far. Each replaces the one before and is never added to it; what was not counted is None."""
+    """Token counts so far. Each `Usage` replaces the one before and is never added to it; a count that the source did
+    not send is None."""
 
     input: int | None = None
     output: int | None = None
@@ -161,7 +162,7 @@ class Usage:
 @_resolve_raw
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The model ended choice `index`, and why, in the source's own word. More events may follow."""
+    """The model ended choice `index`; `reason` says why, in the source's own word. More events may follow."""
 
     reason: str
     index: int = 0
@@ -171,7 +172,8 @@ class Finish:
 @_resolve_raw
 @dataclass(frozen=True, slots=True)
 class Other:
-    """Whatever has no name here. `kind` is the source's own name for it (an event type or a field), `raw` has it."""
+    """Anything that has no event of its own here. `kind` is the source's name for it (an event type or a field), `raw`
+    is its content."""
 
     kind: str
     index: int = 0

@@ -1,7 +1,7 @@
-"""Owning the bytes: HTTP responses, and the SDK objects that carry one, read below the SDK's own decoding.
+"""Reads the bytes of HTTP responses, and of SDK objects that carry one, below the SDK's own decoding.
 
-Everything goes by structure: httpx, httpx2 (the openai SDK moved from one to the other in 3.0), requests, urllib and
-what looks like them; no HTTP library is imported here.
+Responses are recognised by structure: those of httpx, httpx2 (to which the openai SDK moved in 3.0), requests, urllib
+and anything that looks like them. No HTTP library is imported here.
 """
 
 import socket
@@ -27,7 +27,7 @@ _ORIGIN = (
 
 
 class Body(NamedTuple):
-    """The bytes of a response as they come, what decodes them, and how to wake a blocked read."""
+    """The bytes of a response as they arrive, their decoder, and how to wake a blocked read."""
 
     chunks: Iterable[bytes]
     decoder: WireDecoder
@@ -35,7 +35,7 @@ class Body(NamedTuple):
 
 
 class AsyncBody(NamedTuple):
-    """A `Body` to be awaited; `shutdown` is None where a read cannot be woken that way."""
+    """A `Body` to be awaited; `shutdown` is None if a read cannot be woken that way."""
 
     chunks: AsyncIterable[bytes]
     decoder: WireDecoder
@@ -43,14 +43,14 @@ class AsyncBody(NamedTuple):
 
 
 def sync_body(given: Any, limits: Limits | None) -> Body | None:
-    """The body of a response or of an unread SDK stream; None where `given` is neither."""
+    """The body of a response or of an unread SDK stream; None if `given` is neither."""
     found = _response(given)
     if found is None:
         return None
     response, build = found
     under: Any = getattr(response, "raw", None)
     if hasattr(response, "iter_content") and hasattr(under, "read1") and not getattr(under, "closed", True):
-        # requests, unread: its own iter_content waits for all of a body that is not chunked
+        # requests, unread: its iter_content waits for the whole body if that is not chunked
         own = Decompressor.knows(response.headers.get("content-encoding"))
         chunks: Any = _pieces(partial(under.read1, decode_content=not own))
         return Body(chunks, _decoder(response, build, limits, own), lambda: _shutdown(response))
@@ -65,12 +65,12 @@ def sync_body(given: Any, limits: Limits | None) -> Body | None:
 
 
 def _pieces(read: Callable[[int], bytes | None]) -> Iterator[bytes]:
-    """What urllib's and urllib3's responses have at once, one after the other."""
+    """The pieces of a urllib or urllib3 response, each as large as what has arrived."""
     return iter(lambda: read(_PIECE) or b"", b"")
 
 
 def async_body(given: Any, limits: Limits | None) -> AsyncBody | None:
-    """The bytes of an async response or SDK stream, as `sync_body` gives those of a sync one."""
+    """The body of an async response or of an unread SDK stream; None if `given` is neither."""
     found = _response(given)
     if found is None:
         return None
@@ -100,21 +100,22 @@ def _response(given: Any) -> tuple[Any, Callable[[Any], Any] | None] | None:
 
 
 def is_response(given: Any) -> bool:
-    """Whether its bytes can be read."""
+    """Whether the bytes of `given` can be read."""
     return _response(given) is not None
 
 
 def _is_response(given: Any) -> bool:
     headers: Any = getattr(given, "headers", None)
     if not hasattr(headers, "get") or not isinstance(headers.get("content-type"), (str, type(None))):
-        return False  # nor is what merely pretends to have everything
+        return False  # such as a mock that pretends to have every attribute
     if any(hasattr(given, name) for name in ("aiter_bytes", "iter_bytes", "iter_content", "read1")):
         return True
     return hasattr(given, "status") and hasattr(getattr(given, "content", None), "iter_any")  # aiohttp
 
 
 def _is_unread_sdk_stream(stream: Any, response: Any) -> bool:
-    """Whether reading the response gives all that the SDK's stream would have given, and nothing else decodes it."""
+    """Whether reading the response gives everything that the SDK's stream would have given, with nothing else decoding
+    it."""
     decoder = getattr(stream, "_decoder", None)
     return (
         type(stream).__name__ in ("Stream", "AsyncStream")
@@ -130,13 +131,13 @@ def _package(thing: object) -> str:
 
 
 def _sdk_object(stream: Any, data: Any) -> Any:
-    # what the SDK's own loop does with the data of an event
+    # as the SDK's own loop does with the data of an event
     return stream._client._process_response_data(data=data, cast_to=stream._cast_to, response=stream.response)
 
 
 def _is_raw(response: Any, read: str) -> bool:
-    """Whether to read the bytes as they are on the wire: HTTP libraries undo a content encoding piece by piece too, but
-    each however large it gets."""
+    """Whether to read the bytes as they are on the wire. HTTP libraries decompress piece by piece, too, but with no
+    limit on how large a piece gets."""
     fresh = getattr(response, "is_stream_consumed", True) is False
     return fresh and hasattr(response, read) and Decompressor.knows(response.headers.get("content-encoding"))
 
@@ -149,7 +150,7 @@ def _decoder(response: Any, build: Callable[[Any], Any] | None, limits: Limits |
 
 
 def origin(given: Any) -> dict[str, str]:
-    """The content type and the request id of the response that a source is read from; nothing where there is none."""
+    """The content type and the request id of the response that a source is read from; empty if there is none."""
     for holder in (given, getattr(given, "_raw_stream", None)):
         found = (getattr(holder, "http_response", None), holder, getattr(holder, "response", None))
         response = next(filter(_is_response, found), None)
@@ -160,7 +161,8 @@ def origin(given: Any) -> dict[str, str]:
 
 
 def shutdown(given: Any) -> None:
-    """End the connection that an SDK's stream, or a helper of the SDK's over one, is read from; others are left."""
+    """End the connection that an SDK stream, or an SDK helper over one, is read from; do nothing for any other
+    object."""
     for holder in (given, getattr(given, "_raw_stream", None)):
         response = getattr(holder, "response", None)
         if _is_response(response):
@@ -177,13 +179,13 @@ def _shutdown(response: Any) -> None:
         return
     wake = getattr(getattr(response, "raw", response), "shutdown", None)  # urllib3's, since 2.3
     if callable(wake):
-        with suppress(OSError, ValueError, RuntimeError):  # it is not this response's any more
+        with suppress(OSError, ValueError, RuntimeError):  # it no longer belongs to this response
             wake()
 
 
 def abort(connection: Any) -> None:
-    """End both directions of a connection, and have closing it reset it: a server that is blocked in sending to a
-    reader who has gone would hear nothing of an orderly end for a minute."""
+    """End both directions of a connection, and make closing reset it: after an orderly end, a server that is blocked
+    while sending might not notice for a minute that the reader has gone."""
     try:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
         connection.shutdown(socket.SHUT_RDWR)
@@ -192,7 +194,7 @@ def abort(connection: Any) -> None:
 
 
 def _connection(response: Any) -> Any:
-    """The socket that is this response's alone; None where there is none, or where others share it (HTTP/2)."""
+    """The socket that belongs to this response alone; None if there is none, or if others share it (HTTP/2)."""
     extensions = getattr(response, "extensions", None) or {}
     stream: Any = extensions.get("network_stream")
     if extensions.get("http_version") == b"HTTP/2" or not hasattr(stream, "get_extra_info"):
