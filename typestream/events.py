@@ -118,9 +118,9 @@ class RefusalDelta:
 @_resolve_raw
 @dataclass(frozen=True, slots=True)
 class ToolCallDelta:
-    """A piece of a tool call. `call` counts the calls of a choice from 0; `id` and `name` are given as soon as the
-    source has sent them; `arguments` is the new piece of JSON text and may be empty. If a source sends a name in
-    pieces, each comes on an event of its own, before the arguments: join them."""
+    """A piece of a tool call. `call` counts the calls of a choice from 0; `id` and `name` come once, on the first piece
+    that has them; `arguments` is the new piece of JSON text and may be empty. If a source sends a name in pieces, each
+    comes on an event of its own, before the arguments: join them."""
 
     call: int
     id: str | None = None

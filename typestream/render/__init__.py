@@ -1,7 +1,7 @@
-"""Renderers: what becomes of a stream's events for whoever reads them.
+"""Renderers: turn a stream's events into text for people or programs.
 
-Rules: `feed` for each event, `finish` once, both giving text; a renderer never writes, so it serves both twins and is
-tested by comparing strings; what a model wrote is neutralised before anything else is done with it.
+Rules: call `feed` for each event and `finish` once; both return text. A renderer never writes, so it serves both twins
+and is tested by comparing strings. A model's text is neutralised before anything else is done with it.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -40,7 +40,7 @@ __all__ = (
 
 
 def __getattr__(name: str) -> Any:
-    # What needs rich, or is for servers only, is imported when it is asked for.
+    # Imported only when asked for: one needs rich, the other is for servers.
     if name == "Markdown":
         from typestream.render._markdown import Markdown
 

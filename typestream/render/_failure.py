@@ -1,4 +1,4 @@
-"""What may be said in public about a stream that broke off, and of an answer that was cut."""
+"""What may be said in public about a stream that broke off, or an answer that was cut."""
 
 from typing import Final
 
@@ -15,16 +15,16 @@ _MESSAGES: Final = {
 
 
 def code_of(error: StreamError | None) -> str:
-    """The error's class in snake case, for programs; `"stream_error"` where it is not known."""
+    """The error's class in snake case, for programs; `"stream_error"` if there is no error object."""
     return snake("StreamError" if error is None else type(error).__name__)
 
 
 def public_message(error: StreamError | None) -> str:
-    """One sentence for whoever reads the answer. The error's own message may quote a server, and stays inside."""
+    """One sentence for the reader of the answer. The error's own message may quote a server, so it is not used."""
     return BROKE_OFF if error is None else _MESSAGES.get(type(error).__name__, BROKE_OFF)
 
 
-# the finish reasons of all APIs -> what the Responses API calls it
+# finish reasons of all APIs -> the Responses API's name
 _CUT: Final = {
     **dict.fromkeys(
         ("length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded"),
@@ -42,6 +42,6 @@ _CUT: Final = {
 
 
 def cut_by(reason: str | None) -> str | None:
-    """What has cut an answer that is over, by its finish reason: `"max_output_tokens"`, `"content_filter"` or another
-    name; None for one that nothing has cut."""
+    """What cut a finished answer, by its finish reason: `"max_output_tokens"`, `"content_filter"` or another name; None
+    if nothing did."""
     return _CUT.get((reason or "").casefold())

@@ -1,4 +1,4 @@
-"""Events for programs: server-sent events and JSON lines, both in the vocabulary of `typestream._json`.
+"""Events for programs: server-sent events and JSON lines, both as the JSON objects of `typestream._json`.
 
 The format of server-sent events is https://html.spec.whatwg.org/multipage/server-sent-events.html. The payload is
 ASCII JSON on one line, so that nothing in it can end a field, an event or a line.
@@ -21,13 +21,13 @@ def _end(result: Result) -> dict[str, Any]:
 
 
 class JsonLines:
-    """One JSON object a line: every event, then `{"type": "end", "completion": …, "finish_reason": …}`.
+    """One JSON object per line: every event, then `{"type": "end", "completion": …, "finish_reason": …}`.
 
-    A stream that broke off ends in `{"type": "error", "code": …, "message": …}` instead.
+    A stream that broke off ends with `{"type": "error", "code": …, "message": …}` instead.
 
     Args:
-        message: makes the public message of an error (None where only the cut is known). The default tells no more
-            than that the answer broke off.
+        message: makes the public message for an error (None if there is no error object). The default says no more than
+            that the answer broke off.
     """
 
     def __init__(self, *, message: Callable[[StreamError | None], str] = public_message) -> None:
@@ -52,14 +52,14 @@ class JsonLines:
 class Sse(JsonLines):
     """Server-sent events, for a web page's `EventSource`: each is a message whose data is one of `JsonLines`' objects.
 
-    No event has a name, so that all arrive at `onmessage`; the page closes its `EventSource` on `"end"` and
-    `"error"`, since it would connect again otherwise.
+    The events have no name, so that all arrive at `onmessage`. The page must close its `EventSource` on `"end"` and
+    `"error"`; otherwise the browser connects again.
 
     Args:
-        ids: number the events, from `first_id` on, so that a browser that connects again says with `Last-Event-ID`
-            how far it had come; see `Backlog`.
+        ids: number the events, from `first_id` on, so that a browser that reconnects sends the id of its last event as
+            `Last-Event-ID`; see `Backlog`.
         first_id: the first number.
-        retry: how long a browser is to wait before it connects again, in milliseconds; sent with the first event.
+        retry: milliseconds that a browser is to wait before it reconnects; sent with the first event.
         message: as for `JsonLines`.
     """
 
@@ -79,7 +79,8 @@ class Sse(JsonLines):
 
     @staticmethod
     def keep_alive() -> str:
-        """A comment, which no reader sees; sent now and then, it keeps proxies from closing a silent connection."""
+        """A comment, which the page does not see; send one now and then to keep proxies from closing a silent
+        connection."""
         return ": keep-alive\n\n"
 
     def _frame(self, data: dict[str, Any]) -> str:
@@ -93,10 +94,10 @@ class Sse(JsonLines):
 
 
 class Backlog(Sse):
-    """Numbered server-sent events that are kept, for clients that come back: one for each answer, in one process.
+    """Numbered server-sent events that are kept for clients that reconnect: one object per answer, in one process.
 
-    A browser that connects again sends `Last-Event-ID`: send it `after(…)` of that, then what `feed` gives. As a
-    `Sse` otherwise. What is kept is the whole answer, in memory, as long as the object lives.
+    A browser that reconnects sends `Last-Event-ID`: send it `after(…)` of that id, then what `feed` returns. In all
+    else it is an `Sse`. It keeps the whole answer in memory as long as the object lives.
     """
 
     def __init__(
@@ -108,15 +109,15 @@ class Backlog(Sse):
         super().__init__(ids=True, retry=retry, message=message)
         self._frames: list[str] = []
         self.ended = False
-        """Whether `finish` or `fail` was called, so that nothing more is to come."""
+        """Whether `finish` or `fail` was called, after which nothing more comes."""
 
     @property
     def last_id(self) -> str | None:
-        """The id of the last event, None before the first: who was sent `after(x)` is sent `after(last_id)` next."""
+        """The id of the last event, None before the first. A client that was sent `after(x)` continues from this id."""
         return str(len(self._frames) - 1) if self._frames else None
 
     def after(self, last_event_id: str | None) -> str:
-        """All that was sent after the event of that id; everything where it is no id of ours."""
+        """Everything after the event with that id; everything from the start if the id is not from this backlog."""
         known = last_event_id is not None and last_event_id.isascii() and last_event_id.isdigit()
         number = int(last_event_id[:18]) if known and last_event_id is not None else -1
         return "".join(self._frames[number + 1 :] if number < len(self._frames) else self._frames)

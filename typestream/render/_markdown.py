@@ -1,9 +1,9 @@
-"""Markdown as it comes, with rich. Imported only when it is asked for, since rich costs time.
+"""Renders Markdown as it arrives, with rich. Imported only when asked for, since importing rich takes time.
 
 Rules: the text is neutralised before it is parsed, and what the parser makes of it (`&#x202e;`) once more; HTML is
-text; a block that cannot be shown whole is shown as it was written; a top-level block is finished when another one
-begins, is then rendered once and never again; only the open block is redrawn, as much of it as can be seen, and the
-more rows that are the less often; words that go on with a row of prose are written behind it. So the whole costs time
+text; a block that cannot be shown whole is shown as it was written. A top-level block is finished when the next one
+begins; it is then rendered once and never again. Only the open block is redrawn, and only the rows of it that can be
+seen; the more rows, the less often. Words that continue a row of prose are written right after it. So the total time is
 linear in the text.
 """
 
@@ -33,12 +33,14 @@ from typestream.result import Result
 __all__ = ("Markdown",)
 
 _CLEAR = "\x1b[K\x1b[C\x1b[J\r"
-"""From here to the end of the screen. Never from its very first cell, at which tmux keeps what was on it as history."""
+"""Clears from here to the end of the screen. Never from the very first cell: tmux would then keep the screen as
+history."""
 _SGR = re.compile(r"\x1b\[[0-9;]*m")
 _STEP = 4
-"""Characters by which the open block has grown before it is redrawn, for each of its rows."""
+"""How many characters, for each of its rows, the open block must grow by before it is redrawn."""
 _ALIKE = 6
-"""How many characters before new words must be on the screen as they were written, so that they are no markup."""
+"""How many characters before new words must be on the screen exactly as written, to be sure that they are not
+markup."""
 _WORDS = re.compile(r" ?[A-Za-z0-9]+(?: [A-Za-z0-9]+)* ?")
 _PROSE = re.compile(r"\n*(?:[A-Za-z0-9]|[-*+] |[0-9]{1,9}[.)] )")
 _FENCE = re.compile(r" {0,3}(?:`{3}|~{3})")
@@ -53,14 +55,16 @@ _ITEM = re.compile(r"[-*+] |[0-9]{1,9}[.)] ")
 class Markdown:
     """The answer's Markdown, rendered. Needs `rich` (`pip install typestream[rich]`).
 
-    On a terminal the block that is still being written is redrawn in place; anywhere else, blocks appear as they are
-    finished. What is not given is found out by `attach`, which `TokenStream.render` calls with the file it writes to.
+    On a terminal the block that is still being written is redrawn in place; anywhere else, blocks appear once they are
+    finished. `attach`, which `TokenStream.render` calls with the file it writes to, finds out what is not given; if it
+    is not called, the defaults below apply.
 
     Args:
-        width: of a line, in terminal cells, or a function that says it (a window can be resized); else 80.
-        height: of the window, in lines; a longer open block shows its end only, until it is finished.
-        live: whether to redraw the open block, which only a terminal can; else False.
-        colour: whether to use colours; else False.
+        width: of a line, in terminal cells, or a function that returns it (a window can be resized); by default 80.
+        height: of the window, in lines, or a function that returns it; a longer open block shows only its end until it
+            is finished; by default 25.
+        live: whether to redraw the open block, which needs a terminal; by default False.
+        colour: whether to use colours; by default False.
         index: the choice to show.
     """
 
@@ -81,12 +85,12 @@ class Markdown:
         self._pages: dict[int, _Page] = {}
         self._screen: list[str] = []
         self._screen_width = 0
-        self._redraw_at = self._drawn = 0  # lengths of the open block
+        self._redraw_at = self._drawn = 0  # in characters of the open block
         self._first = True
-        self._before: tuple[list[str], int, bool] | None = None  # while `feed` is at work
+        self._before: tuple[list[str], int, bool] | None = None  # while `feed` runs
 
     def attach(self, file: Any) -> None:
-        """Learn where the text will be written: whether that is a terminal, and how large."""
+        """Take the file that the text will be written to: whether it is a terminal, and how large."""
         if self._colour is None:
             self._colour = wants_colour(file)
         if self._live is None:
@@ -99,7 +103,7 @@ class Markdown:
     def feed(self, event: Event) -> str:
         if not isinstance(event, (TextDelta, RefusalDelta)) or event.index != self._index:
             return ""
-        self._blocks.finished = []  # those were shown
+        self._blocks.finished = []  # they were shown
         self._before = self._screen, self._screen_width, self._first
         out, self._before = self._show(self._blocks.feed(self._safe.feed(event.text))), None
         return out
@@ -145,7 +149,7 @@ class Markdown:
         return lines
 
     def _words(self, text: str) -> str:
-        """What the text has more than was drawn, where nothing but words is added to a row of prose; else `""`."""
+        """The text that was not drawn yet, if it only adds words to a row of prose; else `""`."""
         before, row = text[: self._drawn], self._screen[-1] if self._screen else ""
         said = before.rstrip(" ")
         found = _WORDS.fullmatch(text, len(said))
@@ -184,7 +188,8 @@ class Markdown:
         return out
 
     def _over(self, lines: list[str]) -> str:
-        """What turns the open lines on the screen into these; the cursor is, and stays, at the end of the last."""
+        """The output that turns the open lines on the screen into these; the cursor starts and ends at the end of the
+        last line."""
         old, width = self._screen, _now(self._width, 80)
         resized, self._screen_width = width != self._screen_width, width
         same = 0
@@ -193,7 +198,7 @@ class Markdown:
         if same == len(old):
             return ("\n" if same and lines[same:] else "") + "\n".join(lines[same:])
         same = min(same, len(lines) - 1)
-        # A narrower window has broken the old lines anew.
+        # A narrower window has wrapped the old lines again.
         rows = sum(max(1, -(-cell_len(_SGR.sub("", line)) // max(width, 1))) for line in old[same:]) - 1
         return "\r" + (f"\x1b[{rows}A" if rows else "") + _CLEAR + "\n".join(lines[same:])
 
@@ -203,7 +208,7 @@ class _Blocks:
 
     Attributes:
         open: the text of the block that is not finished.
-        finished: the blocks that the last piece of text has finished.
+        finished: the blocks that the last piece of text finished.
         references: the parser's environment: link definitions of the finished blocks.
     """
 
@@ -214,7 +219,8 @@ class _Blocks:
         self._look_at = 0
 
     def feed(self, text: str) -> list[str]:
-        """The blocks that the text has finished. Only whole lines tell: what a line is shows at its end."""
+        """The blocks that this text finished. Only whole lines count, since what a line is becomes clear only at its
+        end."""
         self.open += text
         if "\n" not in text or len(self.open) < self._look_at:
             return []
@@ -231,7 +237,7 @@ class _Blocks:
         return _cut(text, self.known())
 
     def known(self) -> dict[str, Any]:
-        """The references for a look at what is not finished, which must not leave half a definition behind."""
+        """A copy of the references, for parsing unfinished text, which must not leave half a definition behind."""
         return {"references": dict(self.references.get("references", {}))}
 
 
@@ -240,14 +246,14 @@ _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 
 def _cut(text: str, references: dict[str, Any]) -> list[str]:
     """The top-level blocks of a text."""
-    lines = _LINE.findall(text)  # unlike `splitlines`, which knows other ends of lines than Markdown does
+    lines = _LINE.findall(text)  # not `splitlines`, which breaks lines where Markdown does not
     tops = [token for token in _PARSER.parse(text, references) if token.level == 0 and token.nesting >= 0]
     starts = [0, *[token.map[0] for token in tops if token.map][1:], len(lines)]
     return ["".join(lines[a:b]) for a, b in pairwise(starts) if a < b]
 
 
 def _end_of(text: str, rows: int, width: int) -> str:
-    """Enough of the end of a block to fill a window, as Markdown that looks the same; all of it where in doubt."""
+    """Enough of the end of a block to fill a window, as Markdown that looks the same; the whole block if in doubt."""
     text = text.lstrip("\n")
     room = rows * width
     if _FENCE.match(text) or _TABLE.match(text):
@@ -258,7 +264,7 @@ def _end_of(text: str, rows: int, width: int) -> str:
         lines = _LINE.findall(text[-4 * room :])
         items = [number for number, line in enumerate(lines) if number and _ITEM.match(line)]
         return "".join(lines[items[-rows] :]) if len(items) > rows else text
-    begin = (len(text) // room - 1) * room  # seldom another one, at which the rows would be broken anew
+    begin = (len(text) // room - 1) * room  # changes seldom: each change would wrap the rows again
     if begin <= 0:
         return text
     between = _LINE_END if text.startswith(">") else _BETWEEN
@@ -267,12 +273,13 @@ def _end_of(text: str, rows: int, width: int) -> str:
 
 
 _DEEPEST = 50
-"""Of nested tokens: what is deeper the parser leaves out, and rich needs seven frames of Python's stack for each."""
+"""The limit of nested tokens: the parser leaves out deeper ones, since rich needs seven Python stack frames for
+each."""
 _PARSER = MarkdownIt("commonmark", {"html": False, "maxNesting": _DEEPEST}).enable("strikethrough").enable("table")
 
 
 class _Table(TableElement):
-    """A table whose cells are broken anywhere rather than cut."""
+    """A table whose cells wrap anywhere instead of being cut."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         for table in super().__rich_console__(console, options):
@@ -287,7 +294,7 @@ class _Document(RichMarkdown):
 
 
 class _Page:
-    """rich, for one width."""
+    """Renders blocks with rich, for one width."""
 
     def __init__(self, width: int, colour: bool) -> None:
         self.width = width
@@ -305,10 +312,10 @@ class _Page:
             emoji=False,
             _environ={},
         )
-        self._document = _Document("", hyperlinks=False)  # costly to make: it makes a parser of its own
+        self._document = _Document("", hyperlinks=False)  # costly to make, because it makes a parser of its own
 
     def render(self, text: str, references: dict[str, Any]) -> list[str]:
-        """The lines of a block, without the empty ones around it; or of several, where that was not looked at yet."""
+        """The lines of a block, without empty ones around it. The text may also turn out to be several blocks."""
         self._document.parsed = tokens = _PARSER.parse(text, references)
         _clean(tokens)
         lines = self._print(self._document)
@@ -331,13 +338,13 @@ class _Page:
 
 
 def _clean(tokens: list[Token]) -> None:
-    """Neutralise what the parser has decoded: character references, percent escapes. An image becomes text."""
+    """Neutralise what the parser has decoded (character references, percent escapes), and turn images into text."""
     for token in tokens:
         token.content = neutralise(token.content)
         for name, value in token.attrs.items():
             if isinstance(value, str):
                 token.attrs[name] = neutralise(value)
-        if token.type == "image":  # which rich would put before the text it stands in
+        if token.type == "image":  # rich would put it before the text around it
             alt, address = " ".join(token.content.split()), str(token.attrs.get("src", ""))
             token.type, token.tag, token.children = "text", "", None
             token.content = f"🌆 {alt} ({address})" if alt else f"🌆 {address}"
@@ -345,7 +352,7 @@ def _clean(tokens: list[Token]) -> None:
 
 
 def _said(tokens: list[Token]) -> Iterable[str]:
-    """What is to be seen of a block, in the order it was written."""
+    """The visible text of a block, in the order in which it was written."""
     for token in tokens:
         if token.children:
             yield from _said(token.children)
@@ -355,7 +362,7 @@ def _said(tokens: list[Token]) -> Iterable[str]:
 
 
 def _left_out(tokens: list[Token], text: str) -> bool:
-    """Whether the parser has left something out: what is nested too deep, the cells that a table has no column for."""
+    """Whether the parser left something out: what is nested too deep, or cells that a table has no column for."""
     lines: list[str] = []
     cells: list[str] = []
     for before, token in zip([None, *tokens], tokens, strict=False):

@@ -1,4 +1,4 @@
-"""The answer and nothing else."""
+"""Renders the answer and nothing else."""
 
 from typestream.events import Event, RefusalDelta, TextDelta
 from typestream.render._neutralise import Neutraliser
@@ -8,10 +8,10 @@ __all__ = ("Plain",)
 
 
 class Plain:
-    """The text of one choice, and a refusal where there is one.
+    """The text of one choice, and its refusal if there is one.
 
     Args:
-        raw: pass the text on as it is, control sequences and all: for a file or a pipe, never for a terminal.
+        raw: pass the text on as it is, including control sequences: for a file or a pipe, never for a terminal.
         index: the choice to show.
     """
 

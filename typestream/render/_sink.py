@@ -1,4 +1,4 @@
-"""Writing what a renderer made, wherever it goes. The only part of rendering that writes."""
+"""Writes what a renderer made. The only part of rendering that writes."""
 
 import sys
 from collections import deque
@@ -22,7 +22,8 @@ class Sink(Protocol):
 
 
 def write(file: Sink, text: str) -> None:
-    """Write and flush. What the file's encoding cannot say is written as an escape (`\\u2013`), never an error."""
+    """Write and flush. A character that the file's encoding does not have is written as an escape (`\\u2013`), never an
+    error."""
     if not text:
         return
     try:
@@ -40,22 +41,22 @@ def _flush(file: Sink) -> None:
 
 
 def attach(renderer: Any, file: Any) -> None:
-    """Tell a renderer what its text will be written to, if it has an `attach(file)` and so wants to know."""
+    """Tell a renderer what its text will be written to, if it has an `attach(file)`."""
     wants = getattr(renderer, "attach", None)
     if wants is not None:
         wants(file)
 
 
 class Rendering:
-    """A renderer at work on a file: its last words are written however its block is left.
+    """A renderer that writes to a file: its last words are written however the `with` block is left.
 
     Args:
         renderer: makes text of events.
-        file: what it is written to; standard output where None.
+        file: where the text is written; standard output if None.
         result: the stream's result, final when the block is left.
 
     Raises:
-        TypeError: either is something else.
+        TypeError: `renderer` or `file` is something else.
     """
 
     def __init__(self, renderer: Renderer, file: Sink | None, result: Result) -> None:
@@ -73,15 +74,15 @@ class Rendering:
         return self
 
     def feed(self, event: Event) -> None:
-        """Write what the renderer makes of an event."""
-        # `map` calls one right after the other: an interrupt in between would make a renderer believe that unwritten
-        # text was written; but `map` takes a StopIteration for the end
+        """Write the text that the renderer makes of an event."""
+        # `map` makes both calls without a break. An interrupt in between would make a renderer believe that unwritten
+        # text was written. But `map` takes a StopIteration for the end.
         made, kept = tee(map(self._renderer.feed, (event,)))
         try:
             written = deque(map(self._file.write, filter(None, made)), maxlen=1)
         except UnicodeEncodeError:
             text = next(kept, None)
-            if text is None:  # it was the renderer's
+            if text is None:  # the renderer raised it
                 raise
             write(self._file, text)
             return

@@ -1,4 +1,4 @@
-"""The whole answer for a person at a terminal: its reasoning, the tools it calls, its sources, and how it ended."""
+"""Renders the whole answer for a terminal: its reasoning, the tools it calls, its sources, and how it ended."""
 
 import os
 from typing import Any
@@ -16,7 +16,8 @@ _CUT = {"max_output_tokens": "cut at the length limit", "content_filter": "filte
 
 
 def wants_colour(file: Any) -> bool:
-    """Whether to write colours to a file: to a terminal that is not `dumb`, with `NO_COLOR` unset (https://no-color.org)."""
+    """Whether to write colours to a file: if it is a terminal that is not `dumb`, and `NO_COLOR` is unset
+    (https://no-color.org)."""
     isatty = getattr(file, "isatty", None)
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return False
@@ -27,7 +28,7 @@ def wants_colour(file: Any) -> bool:
 
 
 def cut_mark(result: Result, index: int = 0) -> str:
-    """What to tell of an answer that is not whole; `""` of one that is."""
+    """What to say about an answer that is not whole; `""` if it is whole."""
     if result.completion == "incomplete":
         return "the answer broke off"
     cut = cut_by(result.choice(index).finish_reason)
@@ -35,17 +36,17 @@ def cut_mark(result: Result, index: int = 0) -> str:
 
 
 def failure_mark(error: StreamError) -> str:
-    """What to tell whoever sits at the terminal of an error."""
+    """What to say about an error at the terminal."""
     said = " ".join(neutralise(str(error)).split())
     return f"the answer broke off: {type(error).__name__}{': ' + said if said else ''}"
 
 
 class Terminal:
-    """The answer, with its reasoning (dimmed), tool calls, refusals and sources, and a mark where it was cut.
+    """The answer, with its reasoning (dimmed), tool calls, refusals and sources, and a mark if it was cut.
 
     Args:
-        colour: use colours. None leaves it to `attach`, which `TokenStream.render` calls with the file it writes to;
-            without that it means no.
+        colour: whether to use colours. None leaves it to `attach`, which `TokenStream.render` calls with the file it
+            writes to; if `attach` is not called, None means no.
         index: the choice to show.
     """
 
@@ -55,11 +56,11 @@ class Terminal:
         self._part: object = None
         self._safe = Neutraliser()
         self._fresh = True
-        self._named = False  # the name of a call stands there, and its arguments do not
+        self._named = False  # the name of a call is written, its arguments are not
         self._sources: list[str] = []
 
     def attach(self, file: Any) -> None:
-        """Learn where the text will be written: colours are for terminals."""
+        """Take the file that the text will be written to: only terminals get colours."""
         if self._colour is None:
             self._colour = wants_colour(file)
 
@@ -93,7 +94,7 @@ class Terminal:
     def _call(self, event: ToolCallDelta) -> str:
         out = self._switch(("call", event.call))
         if event.name:
-            out += self._style(_CYAN, neutralise(event.name))  # perhaps a piece
+            out += self._style(_CYAN, neutralise(event.name))  # perhaps only a piece of it
             self._named = True
         if event.arguments and self._named:
             out += " "
@@ -108,7 +109,7 @@ class Terminal:
         return self._noted(self._safe.flush() + self._style(_DIM, f"[{self._sources.index(source) + 1}]"))
 
     def _switch(self, part: object, title: str = "") -> str:
-        """Leave one kind of text for another: what was held back, a line's end, a new title."""
+        """Change from one kind of text to another: write what was held back, end the line, write a new title."""
         if part == self._part:
             return ""
         out = self._noted(self._safe.flush())
@@ -131,6 +132,6 @@ class Terminal:
         return text
 
     def _style(self, style: tuple[str, str], text: str) -> str:
-        """Each piece by itself, so that a program that is killed leaves no colour behind."""
+        """Style each piece by itself, so that a killed program leaves no colour behind."""
         self._noted(text)
         return f"{style[0]}{text}{style[1]}" if self._colour and text else text

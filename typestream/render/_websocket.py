@@ -1,4 +1,4 @@
-"""A stream over a WebSocket. No renderer but a driver of one, and imported only when it is asked for."""
+"""Sends a stream over a WebSocket. Not a renderer but a driver of one; imported only when asked for."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -16,21 +16,21 @@ _ASKED = ("skip", "pause", "resume", "stop")
 
 
 async def websocket(stream: Any, ws: Any, *, renderer: Renderer | None = None) -> Result:
-    """Send a stream to a WebSocket that was accepted: one text frame for each event, and one at the end.
+    """Send a stream to an accepted WebSocket: one text frame for each event, and one at the end.
 
-    The next event is not taken before the last one was sent, so that a slow client slows the source down. The client
-    may send `{"type": "stop"}`, `"skip"`, `"pause"` or `"resume"` in a text frame; what else it sends is ignored. One
-    that leaves stops the source. At the end the socket is closed, with code 1000, or 1011 when the stream broke off,
-    which is not raised: the result tells.
+    The next event is taken only after the last one was sent, so a slow client slows the source down. The client may
+    send `{"type": "stop"}`, `"skip"`, `"pause"` or `"resume"` in a text frame; anything else it sends is ignored. A
+    client that leaves stops the source. At the end the socket is closed with code 1000, or with 1011 if the stream
+    broke off. That is not raised; see the result.
 
     Args:
         stream: a `TokenStream` or an `AsyncTokenStream`.
-        ws: Starlette's or FastAPI's `WebSocket`, a connection of the `websockets` library, or whatever has `send_text`
-            or `send`, `receive_text` or `recv`, and `close(code)`.
+        ws: Starlette's or FastAPI's `WebSocket`, a connection of the `websockets` library, or any object with
+            `send_text` or `send`, `receive_text` or `recv`, and `close(code)`.
         renderer: makes the frames; `JsonLines()` if it is None.
 
     Returns:
-        What was said, as far as the client took it or left.
+        The answer, as far as it was taken before the client left.
     """
     import anyio.lowlevel
 
@@ -40,7 +40,7 @@ async def websocket(stream: Any, ws: Any, *, renderer: Renderer | None = None) -
     send: Callable[[str], Awaitable[None]] = getattr(ws, "send_text", None) or ws.send
     receive: Callable[[], Awaitable[Any]] = getattr(ws, "receive_text", None) or ws.recv
     code: int | None = None
-    trouble: Exception | None = None  # raised below, outside the group, which would wrap it
+    trouble: Exception | None = None  # raised below, since the task group would wrap it
 
     async def listen() -> None:
         nonlocal trouble
@@ -48,7 +48,7 @@ async def websocket(stream: Any, ws: Any, *, renderer: Renderer | None = None) -
             while True:
                 try:
                     message = await receive()
-                except KeyError:  # Starlette's, for a frame of bytes
+                except KeyError:  # Starlette raises it for a binary frame
                     await anyio.lowlevel.checkpoint()
                 else:
                     _obey(stream, message)
@@ -77,7 +77,7 @@ async def websocket(stream: Any, ws: Any, *, renderer: Renderer | None = None) -
 
 
 async def _deliver(stream: Any, renderer: Renderer, send: Callable[[str], Awaitable[None]]) -> int:
-    """Send everything; the code to close with."""
+    """Send everything; returns the code to close with."""
     try:
         async for event in stream.events():
             await _frame(send, renderer.feed(event))
@@ -94,8 +94,8 @@ async def _frame(send: Callable[[str], Awaitable[None]], text: str) -> None:
 
     text = text.removesuffix("\n")
     if text:
-        await anyio.lowlevel.checkpoint()  # a server may take frames for a client that left, until it has a turn
-        await send(text.encode("utf-8", "replace").decode("utf-8"))  # a lone surrogate is no UTF-8
+        await anyio.lowlevel.checkpoint()  # servers accept frames for a client that left until they get a turn
+        await send(text.encode("utf-8", "replace").decode("utf-8"))  # a lone surrogate is not UTF-8
 
 
 def _obey(stream: Any, message: Any) -> None:
