@@ -44,7 +44,7 @@ class StreamBase:
         return self._core.result
 
     def paced(self, policy: Pacing | None = None, *, order: Order = "barrier") -> Self:
-        """The same stream at a pace. May be called again while it runs, to change the pace.
+        """Show this stream's text at a pace. May be called again while it runs, to change the pace.
 
         Args:
             policy: how long each piece waits; by default `Smooth()`.
@@ -64,7 +64,7 @@ class StreamBase:
         return self._do(lambda core, now: core.pace(chosen, order, now))
 
     def through(self, *transforms: Transform | Callable[[], Transform]) -> Self:
-        """The same stream with each event passed through the transforms, one after the other.
+        """Pass each event of this stream through the transforms, one after another.
 
         Args:
             transforms: objects with `feed` and `flush`, each for this stream alone, or callables that make them.
@@ -94,9 +94,9 @@ class StreamBase:
         return self._do(lambda core, now: core.timeouts(clocks))
 
     def recorded(self, target: "str | os.PathLike[str] | IO[str]") -> Self:
-        """The same stream, also recorded as it flows: JSON Lines, each event with its arrival time in seconds. Call it
-        before the first read if you can. Later, what came before is written at once, in few pieces; if it went through
-        transforms or a pace, it is not written at all, and the recording is one of an incomplete answer.
+        """Record this stream as it flows: JSON Lines, each event with its arrival time in seconds. Call it before the
+        first read if you can. Later, what came before is written at once, in few pieces; if it went through transforms
+        or a pace, it is not written at all, and the recording is one of an incomplete answer.
 
         Args:
             target: a path, opened for writing now, or an open text file, which stays open.
