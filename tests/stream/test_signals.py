@@ -189,7 +189,7 @@ def controlled(shape, control, at):
     lines = Lines(at, getattr(stream, control))
     thread = threading.Thread(target=reading, daemon=True)
     thread.start()
-    assert eventually(lambda: lines.done or blocks(thread))
+    assert eventually(lambda: lines.done or blocks(thread), 20.0)  # lines are slow while they are counted
     if not lines.done:  # how many lines are run depends on how fast the other thread is
         lines.active = False
         getattr(stream, control)()
