@@ -269,7 +269,7 @@ def dropped(at):
     source.ring()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
-        assert eventually(lambda: lines.done or blocks(pump))
+        assert eventually(lambda: lines.done or blocks(pump), 20.0)
         if not lines.done:
             lines.active = False
             kept.clear()
