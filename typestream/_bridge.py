@@ -101,10 +101,9 @@ class Threaded(InMemory):
             return value
         if kind == "end":
             raise StopAsyncIteration
-        ours = isinstance(value, (Exception, KeyboardInterrupt, SystemExit)) and not isinstance(
-            value, StopAsyncIteration
-        )
-        raise value if ours else failure(value, wire=False)  # its thread's cancellation is not ours
+        if isinstance(value, StopAsyncIteration) or not isinstance(value, (Exception, KeyboardInterrupt, SystemExit)):
+            raise failure(value, wire=False)  # its thread's cancellation is not ours
+        raise value
 
     def _take(self) -> None:
         pump = self._pump
@@ -166,17 +165,13 @@ class LoopPump(Pump):
                 more = True
                 while more:
                     await self._waker.wait(inf, self._due)
-                    asked = self._clock.now()
-                    more = not self._closing and self._keep(
-                        asked, await _aio.read(self._source, self._clock.now, self._kept)
-                    )
+                    now = self._clock.now
+                    asked = now()
+                    more = not self._closing and self._keep(asked, await _aio.read(self._source, now, self._kept))
         except BaseException as exc:  # raised again where the stream is read
             self._fail(exc)
         finally:
             await self._source.aclose()
-
-    async def _next(self) -> Read:
-        return await _aio.read(self._source, self._clock.now, self._kept)
 
     def _fail(self, exc: BaseException) -> None:
         now = self._clock.now()

@@ -6,7 +6,7 @@ What was decoded before a failure is delivered before it.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from math import inf
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -383,17 +383,19 @@ class Core:
 
     # -- controls
 
+    def obey(self, command: "Callable[[Core, float], None]", now: float) -> None:
+        """Carry out a command. If a policy, a segmenter or a recording raises, the stream ends in that error."""
+        try:
+            command(self, now)
+        except Exception as exc:
+            if not self.ended:
+                self._broken(exc)
+
     def pace(self, policy: Pacing, order: Order, now: float) -> None:
         """From now on, show text as `policy` says."""
         if self.ended:
             return
         self.read_ahead = policy.read_ahead
-        try:
-            self._pace(policy, order, now)
-        except Exception as exc:
-            self._broken(exc)
-
-    def _pace(self, policy: Pacing, order: Order, now: float) -> None:
         if isinstance(self._schedule, Schedule) and not isinstance(policy, AsRecorded):
             self._schedule.change(policy, order, now)
             return
@@ -426,15 +428,10 @@ class Core:
         longer known, the recording counts as part of an answer."""
         before = self._before()
         told = of_a_part(tap) if before is None else tap
-        try:
-            for event in before or ():
-                told(event, now)
-            if self._source_ended:
-                told(self._outcome(self.error if self.ended else self._failed), now)
-                return
-        except Exception as exc:
-            if not self.ended:
-                self._broken(exc)
+        for event in before or ():
+            told(event, now)
+        if self._source_ended:
+            told(self._outcome(self.error if self.ended else self._failed), now)
             return
         self._tap = told if self._tap is None else both(self._tap, told)
         self._settle()
@@ -465,13 +462,9 @@ class Core:
 
     def skip(self) -> None:
         """Show at once what waits, and from now on everything as it comes."""
-        if self._schedule is None:
-            return
-        self.read_ahead = False
-        try:
+        if self._schedule is not None:
+            self.read_ahead = False
             self._schedule.skip()
-        except Exception as exc:
-            self._broken(exc)
 
     def pause(self, now: float) -> None:
         """Deliver nothing until `resume`."""
@@ -487,12 +480,8 @@ class Core:
     def resume(self, now: float) -> None:
         """Go on where `pause` held."""
         paused_at, self._paused_at = self._paused_at, None
-        if paused_at is None or self._schedule is None:
-            return
-        try:
+        if paused_at is not None and self._schedule is not None:
             self._schedule.resume(now - paused_at, now)
-        except Exception as exc:
-            self._broken(exc)
 
     def stop(self, now: float) -> None:
         """End now, without an error; what was delivered stays the result."""

@@ -145,7 +145,7 @@ class StreamBase:
 
     def _obey(self, now: float) -> None:
         while self._commands:
-            self._commands.popleft()(self._core, now)
+            self._core.obey(self._commands.popleft(), now)
 
     def _absorb(self, kind: str, value: Any, at: float) -> None:
         """Give the core what the source gave."""

@@ -96,6 +96,27 @@ def _coalesced(count: int) -> int:
     return asyncio.run(main())
 
 
+async def _two_tasks(count: int) -> int:
+    """A future each way for every item."""
+    loop = asyncio.get_running_loop()
+    asked, given = loop.create_future(), loop.create_future()
+
+    async def produce() -> None:
+        nonlocal asked
+        async for item in _async_items(count):
+            await asked
+            asked = loop.create_future()
+            given.set_result(item)
+
+    task, size = loop.create_task(produce()), 0
+    for _ in range(count):
+        asked.set_result(None)
+        size += len(await given)
+        given = loop.create_future()
+    await task
+    return size
+
+
 async def _each_in_a_thread(count: int) -> int:
     """anyio.to_thread.run_sync for each item."""
     items, size = _items(count), 0
@@ -119,6 +140,7 @@ def _each_in_the_loop(count: int) -> int:
 
 ROWS: list[tuple[str, Callable[[int], int]]] = [
     ("no bridge, sync", lambda n: sum(map(len, typestream.stream(_items(n))))),
+    ("  two tasks, futures", lambda n: asyncio.run(_two_tasks(n))),
     ("no bridge, asyncio", lambda n: asyncio.run(_drain(typestream.stream(_async_items(n))))),
     ("  SimpleQueue", _simple_queue),
     ("thread → sync, a model", lambda n: sum(map(len, _pushed(n)))),

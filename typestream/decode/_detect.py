@@ -119,6 +119,5 @@ def _by_fields(item: Any) -> Decoder | None:
         return ChatDecoder()
     if shape is not None:
         return TokenDecoder(shape)
-    if get(item, "prompt_filter_results") is not None:
-        return ChatDecoder()
-    return ChatDecoder() if get(item, "usage") is not None and get(item, "type") is None else None
+    counted = get(item, "usage") is not None and get(item, "type") is None
+    return ChatDecoder() if counted or get(item, "prompt_filter_results") is not None else None

@@ -86,16 +86,14 @@ class Schedule:
         if type(event) is TextDelta:
             self._cut(event, now)
             return
-        if type(event) in ASIDE and self._order == "barrier" and len(self._cutters) == 1 and self._holds():
+        held = [cutter.since < inf for cutter in self._cutters.values()]
+        if type(event) in ASIDE and self._order == "barrier" and held == [True]:
             self._aside.append(Batch(event, [], now))
             return
         self._flush_cutters()
         self._waiting.add(Batch(event, [], now))
         if self._order == "flush":
             self._rush = len(self._waiting.batches)
-
-    def _holds(self) -> bool:
-        return any(cutter.since < inf for cutter in self._cutters.values())
 
     def end(self, now: float) -> None:
         """Nothing more will arrive."""
@@ -307,8 +305,9 @@ class Schedule:
             first = batches[0]
             self._enqueue([Batch(first.event, first.texts[:1], first.arrived)])
             self._let_go()
-            batches = [Batch(first.event, first.texts[1:], first.arrived), *batches[1:]]
-        self._enqueue([batch for batch in batches if batch.texts])
+            rest = [Batch(first.event, first.texts[1:], first.arrived)] if len(first.texts) > 1 else []
+            batches = [*rest, *batches[1:]]
+        self._enqueue(batches)
 
     def _flush_cutters(self, now: float = inf) -> None:
         """What is undecided goes out as it is; all of it, or what is held for long enough by then."""
