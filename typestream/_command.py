@@ -8,9 +8,11 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from math import inf
 from pathlib import Path
+from time import monotonic
 from types import FrameType
-from typing import IO, TYPE_CHECKING, Any, NoReturn
+from typing import IO, TYPE_CHECKING, Any
 
 from typestream.pacing import Instant, Pacing, Smooth, Steady, Typist
 
@@ -34,6 +36,9 @@ __all__ = (
 
 PACES = "instant, smooth:0.4 (seconds of lag), steady:40 (a second), typist:240 (words a minute)"
 _PACE = re.compile(r"([^:/]*)(?::([^/]*))?(?:/(.*))?", re.DOTALL)
+DEAF = 1.0
+"""Seconds after a signal in which it does nothing."""
+
 _UNITS = ("grapheme", "word", "sentence", "line", "delta")
 
 
@@ -46,11 +51,16 @@ class Terminated(KeyboardInterrupt):
 
 
 class Screen:
-    """Standard output, and whether the cursor stands at the beginning of a line."""
+    """Standard output, and whether the cursor stands at the beginning of a line.
+
+    Attributes:
+        deaf: until when which signal does nothing.
+    """
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file
         self._last = "\n"
+        self.deaf: dict[int, float] = {}
         self.encoding = getattr(file, "encoding", None)
 
     def isatty(self) -> bool:
@@ -70,17 +80,26 @@ class Screen:
 
         write(self, ("" if self._last == "\n" else "\n") + text + "\n")
 
-    def interrupted(self, number: int, frame: FrameType | None) -> NoReturn:
+    def interrupted(self, number: int, frame: FrameType | None) -> None:
         """Ctrl-C, of which the terminal has shown a `^C`; to be the handler of SIGINT."""
         self._last = "^C"
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the second press of an impatient user
-        raise KeyboardInterrupt
+        self._end(KeyboardInterrupt(), signal.SIGINT)
 
-    def terminated(self, number: int, frame: FrameType | None) -> NoReturn:
+    def terminated(self, number: int, frame: FrameType | None) -> None:
         """To be the handler of SIGTERM."""
-        for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, signal.SIG_IGN)
-        raise Terminated
+        self._end(Terminated(), signal.SIGTERM, signal.SIGINT)
+
+    def _end(self, signalled: KeyboardInterrupt, *numbers: int) -> None:
+        now = monotonic()
+        if now < self.deaf.get(numbers[0], now):
+            return  # the second press of an impatient user
+        # not for good: what is raised in a finalizer, or in an import that is tried, is lost
+        self.deaf.update(dict.fromkeys(numbers, now + DEAF))
+        raise signalled
+
+    def leave(self) -> None:
+        """The command ends: the signals that ended it do nothing any more."""
+        self.deaf = dict.fromkeys(self.deaf, inf)
 
     def fresh(self) -> None:
         """Put a terminal's cursor at the beginning of a line."""

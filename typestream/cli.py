@@ -226,8 +226,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(args, screen)
     finally:
         for number, handler in handlers.items():
-            if signal.getsignal(number) == handler:  # after Ctrl-C it stays ignored to the end
-                signal.signal(number, before[number])
+            if signal.getsignal(number) == handler:  # after Ctrl-C it is ignored to the end
+                signal.signal(number, signal.SIG_IGN if number in screen.deaf else before[number])
 
 
 def _run(args: argparse.Namespace, screen: Screen) -> int:
@@ -235,6 +235,7 @@ def _run(args: argparse.Namespace, screen: Screen) -> int:
         try:
             args.run(args, screen)
         except KeyboardInterrupt as stop:
+            screen.leave()
             screen.fresh()
             return 143 if isinstance(stop, Terminated) else 130
     except BrokenPipeError:

@@ -1,6 +1,7 @@
 """`typestream pipe` and `typestream play`: what goes in comes out."""
 
 import json
+import signal
 import subprocess
 import sys
 
@@ -249,3 +250,26 @@ def test_nobody_need_hear_what_goes_wrong(tmp_path):
     script = '"$0" -m typestream play "$1" 2>&-'
     done = subprocess.run(["sh", "-c", script, sys.executable, tmp_path / "cut"], stdout=subprocess.PIPE)
     assert (done.stdout, done.returncode) == (b"half", 0)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_that_is_lost_is_heard_when_it_comes_again(monkeypatch, number, code):
+    def losing(args, screen):
+        with pytest.raises(KeyboardInterrupt):  # as a finalizer does
+            signal.raise_signal(number)
+        signal.raise_signal(number)  # nobody needs to press so fast
+        times.append(1.5)
+        signal.raise_signal(number)
+        times.append(99)
+
+    times = [0.0]
+    monkeypatch.setattr("typestream._command.monotonic", lambda: times[-1])
+    monkeypatch.setattr("typestream.cli._pipe", losing)
+    before = signal.signal(number, signal.SIG_DFL)
+    try:
+        assert main(["pipe"]) == code
+        signal.raise_signal(number)  # it is ignored while Python ends
+    finally:
+        signal.signal(number, before)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    assert times == [0.0, 1.5]
