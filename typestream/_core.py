@@ -340,6 +340,11 @@ class Core:
         return self._deliver(due, now)
 
     @property
+    def paced(self) -> bool:
+        """Whether what was decoded waits for its time."""
+        return self._schedule is not None
+
+    @property
     def has_room(self) -> bool:
         """Whether to read more before the waiting events have been shown."""
         if not self.read_ahead or self._source_ended or self._schedule is None:

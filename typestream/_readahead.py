@@ -25,6 +25,9 @@ QUICK = 1e-3
 """Seconds. After an item that came sooner, the next one is read unasked: asking for each would take longer than reading
 it. What takes longer may be expensive, and is read when it is wanted."""
 
+UNASKED = -inf
+"""The time of what was read unasked. It arrives when it is taken, as if it had been read only then."""
+
 
 def thread_context() -> contextvars.Context:
     """A copy of the current context variables for a thread. The variable that tells anyio and others which event loop
@@ -93,14 +96,18 @@ class Pump:
         return bool(self._buffer)
 
     def take(self) -> list[Read]:
-        """Everything that was read and not taken yet; if there is nothing, asks for more. The monitor must be held."""
+        """What was read and not taken yet; but of what was read unasked, one item. If there is nothing, asks for more.
+        The monitor must be held."""
         if self._for is not None:
             self._for.reader = task()
-        taken = list(self._buffer)
-        self._buffer.clear()
+        taken: list[Read] = []
+        while self._buffer and (not taken or self._buffer[0].at != UNASKED):
+            taken.append(self._buffer.popleft())
+        if taken and taken[0].at == UNASKED:
+            taken[0] = taken[0]._replace(at=self._clock.now())
         self._wanted = not taken
-        if self._wanted or self.ahead or self._quick:
-            self._ask()
+        if not self._buffer and (self._wanted or self.ahead or self._quick):
+            self._ask()  # only now: to wake the thread for each item would take longer than reading it
         return taken
 
     def _ask(self) -> None:
@@ -139,7 +146,7 @@ class Pump:
         """Hand over what was read; returns whether there may be more."""
         with self.monitor.lock:
             self._quick = read.at - asked < QUICK and self._for is None  # a branch of a tee holds others up by reading
-            self._buffer.append(read)
+            self._buffer.append(read if self.ahead or self._wanted else read._replace(at=UNASKED))
             self._wanted = False
         self._tell()
         return read.kind == "item"

@@ -198,6 +198,8 @@ class TokenStream(StreamBase, Iterator[str]):
             if not taken:
                 self._monitor.wait(until, lambda: pump.filled or self._commands)
                 taken = pump.take()
+            while pump.filled and not self._core.paced:
+                taken += pump.take()
         for read in taken:
             self._absorb(*read)
 

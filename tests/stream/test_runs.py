@@ -5,7 +5,7 @@ import threading
 from itertools import count, pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import typestream
@@ -86,6 +86,12 @@ async def follow(kit, items, policy, order, plan):
     return merged(seen), looks, stream.result
 
 
+BESIDES = [(0, usage), (0.0371, chunk(choice("a"))), (0, chunk(choice("bc"))), (0, chunk(choice("d")))]
+SKIPPED = [(0, chunk(choice(LONG))), (0, chunk(choice("a")))]
+
+
+@example(SKIPPED, Steady(37.3), "barrier", [("next", 0), ("skip", 0), ("next", 0), ("pace", Steady(37.3))])
+@example(BESIDES, pacing.Smooth(), "barrier", [("event", 0), ("pace", Steady(37.3))])
 @given(scripts, st.sampled_from(ALL), st.sampled_from(["barrier", "flush"]), st.lists(steps, max_size=30))
 @settings(deadline=None, max_examples=60)
 def test_a_reader_sees_the_same_everywhere_whatever_happens_in_between(items, policy, order, plan):

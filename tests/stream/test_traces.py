@@ -173,6 +173,18 @@ def test_read_ahead_times_arrivals_when_they_came_not_when_they_were_taken(runti
     assert play(runtime, scenario) == ("a", "abc", pytest.approx(0.2))
 
 
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_what_was_read_unasked_arrives_when_it_is_wanted(runtime):
+    async def scenario(kit, limits):
+        items = [(0, "a"), (0, "b"), (0, "c"), (0, "d")]
+        stream = kit.open(items).paced(pacing.Steady(10)).timeout(**limits)
+        trace = await kit.read(stream)
+        return trace, stream.result.timing.lag_mean, stream.result.timing.duration
+
+    expected = play(runtime, lambda kit: scenario(kit, {}))
+    assert play(runtime, lambda kit: scenario(kit, {"between": 9})) == expected  # a thread reads it, where it is sync
+
+
 def test_what_never_happens_is_an_error_not_a_hang():
     async def scenario(kit):
         stream = kit.open([(0, "a")]).pause()

@@ -144,11 +144,9 @@ class Dues:
         return moment
 
     def shown(self, text: str, due: float) -> None:
-        """That piece was shown, which was due then at the latest."""
-        if self._known:
-            self.last = self._known.pop(0)
-        elif due > self.last:
-            self.last = due
+        """That piece was shown, which was due then at the latest: what is skipped or flushed, sooner than was known."""
+        known = self._known.pop(0) if self._known else due
+        self.last = max(self.last, min(known, due))
         self.moment.previous = text
         self.moment.count += 1
 
