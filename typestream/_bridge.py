@@ -168,17 +168,16 @@ class LoopPump(Pump):
                 more = True
                 while more:
                     await self._waker.wait(inf, self._due)
+                    self._begin()
                     now = self._clock.now
-                    asked = now()
-                    more = not self._closing and self._keep(asked, await _aio.read(self._source, now, self._kept))
+                    more = not self._closing and self._keep(await _aio.read(self._source, now, self._kept))
         except BaseException as exc:  # raised again where the stream is read
             self._fail(exc)
         finally:
             await self._source.aclose()
 
     def _fail(self, exc: BaseException) -> None:
-        now = self._clock.now()
-        self._keep(now, Read("error", exc, now))
+        self._keep(Read("error", exc, self._clock.now()))
 
     def _interrupt(self) -> None:
         self._waker.wake()

@@ -87,7 +87,8 @@ class Pump:
         self._clock = clock
         self._kept = Kept()
         self._buffer: deque[Read] = deque()
-        self._wanted = self._closing = self._quick = False
+        self._wanted = self._closing = self._quick = self._asked = False
+        self._begun = 0.0
         self._thread: threading.Thread | None = None
 
     @property
@@ -120,7 +121,7 @@ class Pump:
 
     def _run(self) -> None:
         try:
-            while self._allowed() and self._keep(self._clock.now(), self._read()):
+            while self._allowed() and self._keep(self._read()):
                 pass
         finally:
             self._source.close()
@@ -129,10 +130,15 @@ class Pump:
     def _allowed(self) -> bool:
         with self.monitor.lock:
             self.monitor.wait(inf, self._due)
+            self._begin()
             return not self._closing
 
     def _due(self) -> bool:
         return self._closing or self._wanted or ((self.ahead or self._quick) and len(self._buffer) < LIMIT)
+
+    def _begin(self) -> None:
+        """A read begins."""
+        self._asked, self._begun = self._wanted or self.ahead, self._clock.now()
 
     def _read(self) -> Read:
         try:
@@ -142,11 +148,12 @@ class Pump:
         except BaseException as exc:  # raised again where the stream is read
             return Read("error", exc, self._clock.now())
 
-    def _keep(self, asked: float, read: Read) -> bool:
+    def _keep(self, read: Read) -> bool:
         """Hand over what was read; returns whether there may be more."""
         with self.monitor.lock:
-            self._quick = read.at - asked < QUICK and self._for is None  # a branch of a tee holds others up by reading
-            self._buffer.append(read if self.ahead or self._wanted else read._replace(at=UNASKED))
+            # a branch of a tee holds others up by reading
+            self._quick = read.at - self._begun < QUICK and self._for is None
+            self._buffer.append(read if self._asked or self._wanted else read._replace(at=UNASKED))
             self._wanted = False
         self._tell()
         return read.kind == "item"

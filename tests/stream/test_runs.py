@@ -89,7 +89,10 @@ async def follow(kit, items, policy, order, plan):
 BESIDES = [(0, usage), (0.0371, chunk(choice("a"))), (0, chunk(choice("bc"))), (0, chunk(choice("d")))]
 SKIPPED = [(0, chunk(choice(LONG))), (0, chunk(choice("a")))]
 
+PAUSED = [(0, chunk(choice("a"))), (0.0371, chunk(choice(LONG))), (0.7013, chunk(choice(LONG)))]
 
+
+@example(PAUSED, pacing.Smooth(), "barrier", [("next", 0), ("pause", 0), ("pace", Steady(37.3))])
 @example(SKIPPED, Steady(37.3), "barrier", [("next", 0), ("skip", 0), ("next", 0), ("pace", Steady(37.3))])
 @example(BESIDES, pacing.Smooth(), "barrier", [("event", 0), ("pace", Steady(37.3))])
 @given(scripts, st.sampled_from(ALL), st.sampled_from(["barrier", "flush"]), st.lists(steps, max_size=30))
