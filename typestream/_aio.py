@@ -11,7 +11,7 @@ import anyio
 import anyio.lowlevel
 
 from typestream._readahead import Kept, Read
-from typestream._readers import in_trio
+from typestream._running import in_trio
 
 if TYPE_CHECKING:
     from typestream._timers import Alarm

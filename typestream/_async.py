@@ -17,7 +17,7 @@ from typing_extensions import Self
 from typestream import _aio
 from typestream._core import DONE, Core, Wait
 from typestream._readahead import Read
-from typestream._readtask import Pump
+from typestream._readtask import TaskPump
 from typestream._stream import LAG, StreamBase
 from typestream.errors import StreamBusy
 from typestream.events import Event, TextDelta
@@ -46,7 +46,7 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
         super().__init__(core)
         self._source = source
         self._before = before  # the clock of the stream that this one continues
-        self._pump: Pump | None = None
+        self._pump: TaskPump | None = None
         self._waker = _aio.Waker()
         self._idle: _aio.Event | None = None
         self._floor = -inf
@@ -196,7 +196,7 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
         self._got("item", item)
         return None
 
-    async def _handed(self, pump: Pump, take: Callable[[Any, float], Any]) -> Any:
+    async def _handed(self, pump: TaskPump, take: Callable[[Any, float], Any]) -> Any:
         """Have the task read an item and give what `take` makes of it; an end or error is left to `_advance`."""
         pump.ask()
         await self._waker.wait(inf, lambda: pump.buffer or self._commands)
@@ -245,7 +245,7 @@ class AsyncTokenStream(StreamBase, AsyncIterator[str]):
 
     async def _take(self, until: float) -> bool:
         if self._pump is None:
-            self._pump = Pump(self._source, self._waker.now, self._waker.wake_here)
+            self._pump = TaskPump(self._source, self._waker.now, self._waker.wake_here)
         pump = self._pump
         pump.ahead = self._core.read_ahead or self._source.wire  # what comes over the wire is on its way anyway
         late = False

@@ -3,9 +3,9 @@
 from functools import partial
 from typing import Any
 
-from typestream import _aio, _readers
-from typestream._readers import Reader
-from typestream._readtask import Pump
+from typestream import _aio, _running
+from typestream._readtask import TaskPump
+from typestream._running import Reader
 from typestream._tee import Buffer, Hub, Policy, Tee, split
 from typestream.errors import StreamBusy
 from typestream.events import Event
@@ -19,7 +19,7 @@ class _AsyncHub(Hub):
     def __init__(self, stream: Any, lag: int, policy: Policy) -> None:
         super().__init__(stream, lag, policy)
         self._waker = _aio.Waker()
-        self._pump: Pump | None = None
+        self._pump: TaskPump | None = None
         self._loop: Any = None
         self._change = _aio.Event()
 
@@ -27,11 +27,11 @@ class _AsyncHub(Hub):
         return self._waker.now()
 
     async def read(self, number: int, reader: Reader | None) -> Event:
-        reader = reader or _readers.task()
+        reader = reader or _running.task()
         if self._pump is None:
             self._waker.bind()
-            self._loop = _readers.loop()
-            self._pump = Pump(_Whole(self.stream), self._waker.now, self._changed, 1)
+            self._loop = _running.loop()
+            self._pump = TaskPump(_Whole(self.stream), self._waker.now, self._changed, 1)
             self._pump.ahead = True
         buffer = self.own(number, reader)
         while not buffer:
@@ -41,10 +41,10 @@ class _AsyncHub(Hub):
             self._tell()
         return buffer.pop()
 
-    async def _more(self, pump: Pump, buffer: Buffer) -> None:
+    async def _more(self, pump: TaskPump, buffer: Buffer) -> None:
         if pump.buffer and pump.buffer[0].kind != "item":  # it stays, for the other branches
             raise StopAsyncIteration if pump.buffer[0].kind == "end" else self.end(pump.buffer[0].value)
-        if _readers.loop() is not self._loop:
+        if _running.loop() is not self._loop:
             raise StreamBusy(
                 "The branches of an async stream are read in one event loop, and this is another: "
                 "for branches in threads, split the stream that as_sync() gives."
@@ -62,7 +62,7 @@ class _AsyncHub(Hub):
 
     def _tell(self) -> None:
         """Make every branch look again; may be called from any loop or thread."""
-        if _readers.loop() is self._loop:
+        if _running.loop() is self._loop:
             self._changed()
         else:
             self._waker.soon(self._changed)
@@ -73,7 +73,7 @@ class _AsyncHub(Hub):
         self._change = _aio.Event()
 
     async def leave(self, number: int) -> None:
-        if self._pump is not None and _readers.loop() is not self._loop:
+        if self._pump is not None and _running.loop() is not self._loop:
             self.drop(number)
             return
         if self.buffers.pop(number, None) is None:

@@ -8,7 +8,7 @@ from typestream import _aio
 from typestream._async import AsyncTokenStream
 from typestream._clock import CLOCK, Clock, Monitor
 from typestream._failures import failure
-from typestream._readahead import Pump, Read
+from typestream._readahead import Read, ThreadPump
 from typestream._source import AsyncReadable, Readable
 from typestream.errors import StreamBusy, StreamClosed
 
@@ -73,14 +73,14 @@ class Threaded(InMemory):
 
     memory = False
 
-    def __init__(self, source: Readable, pump: Pump | None = None) -> None:
+    def __init__(self, source: Readable, pump: ThreadPump | None = None) -> None:
         super().__init__(source)
         self._waker = _aio.Waker()
-        self._pump = Pump(source, CLOCK[-1].monitor(), CLOCK[-1]) if pump is None else pump
+        self._pump = ThreadPump(source, CLOCK[-1].monitor(), CLOCK[-1]) if pump is None else pump
         self._taken: deque[Read] = deque()
         self._owns, self._left = True, False
 
-    def let_go(self) -> Pump:
+    def let_go(self) -> ThreadPump:
         """The pump that reads the source; its new owner goes on with it, and closes it."""
         self._owns = False
         return self._pump
@@ -141,7 +141,7 @@ class Threaded(InMemory):
             self._pump.stop()
 
 
-class LoopPump(Pump):
+class LoopPump(ThreadPump):
     """Reads an async source in a thread of its own, in an event loop of its own."""
 
     def __init__(self, source: AsyncReadable, monitor: Monitor, clock: Clock) -> None:

@@ -14,9 +14,9 @@ from math import inf
 from typing import Any, Literal, NamedTuple
 
 from typestream._clock import Clock, Monitor
-from typestream._readers import task
+from typestream._running import task
 
-__all__ = ("LIMIT", "Kept", "Pump", "Read", "thread_context")
+__all__ = ("LIMIT", "Kept", "ThreadPump", "Read", "thread_context")
 
 LIMIT = 64
 """How many items are read ahead at most; decoded events wait in the stream's own, larger buffer."""
@@ -63,7 +63,7 @@ class Read(NamedTuple):
     at: float
 
 
-class Pump:
+class ThreadPump:
     """Reads a source in a thread of its own, which starts when something is first asked for.
 
     Args:

@@ -13,9 +13,9 @@ import anyio
 
 from typestream._aio import PATIENCE, Items, read, shield, spawn
 from typestream._readahead import LIMIT, Kept, Read
-from typestream._readers import in_trio, task
+from typestream._running import in_trio, task
 
-__all__ = ("Pump",)
+__all__ = ("TaskPump",)
 
 
 class _AsyncioTask:
@@ -115,7 +115,7 @@ class _TrioTask:
             await call()
 
 
-class Pump:
+class TaskPump:
     """Reads a source in a task of its own, on demand or some items ahead; see the module's rules. Since only the task
     opens, reads and closes the source, the source may hold a cancel scope open from one item to the next.
 

@@ -1,7 +1,7 @@
 """The sync driver: asks the core what to do and does it: deliver, wait, read.
 
-Rules: the source is read in the caller's own thread. A `Pump` reads it instead if a read may have to be given up at
-some time, or has to go on while the stream waits to show what it has.
+Rules: the source is read in the caller's own thread. A `ThreadPump` reads it instead if a read may have to be given up
+at some time, or has to go on while the stream waits to show what it has.
 """
 
 import threading
@@ -14,7 +14,7 @@ from typing_extensions import Self
 
 from typestream._clock import CLOCK
 from typestream._core import DONE, NEED_INPUT, Core, Wait
-from typestream._readahead import Pump
+from typestream._readahead import ThreadPump
 from typestream._stream import LAG, StreamBase
 from typestream.errors import StreamBusy
 from typestream.events import Event, TextDelta
@@ -48,7 +48,7 @@ class TokenStream(StreamBase, Iterator[str]):
         self._clock = CLOCK[-1]
         self._monitor = self._clock.monitor()
         self._reading = threading.Lock()
-        self._pump: Pump | None = None
+        self._pump: ThreadPump | None = None
         self._texts: Iterable[str] = ()  # the short way for text
         self._flows: dict[str, Iterator[Any]] = {}  # the short ways that are open
         self._read: list[tuple[str, Any]] = []
@@ -190,7 +190,7 @@ class TokenStream(StreamBase, Iterator[str]):
 
     def _take(self, until: float) -> None:
         if self._pump is None:
-            self._pump = Pump(self._source, self._monitor, self._clock)
+            self._pump = ThreadPump(self._source, self._monitor, self._clock)
         pump = self._pump
         with self._monitor.lock:
             pump.ahead = self._core.read_ahead or self._source.wire  # what comes over the wire is on its way anyway

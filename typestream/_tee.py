@@ -12,11 +12,11 @@ from collections.abc import Iterable
 from math import inf
 from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
 
-from typestream import _readers
+from typestream import _running
 from typestream._core import Core
 from typestream._decoding import Relay
 from typestream._failures import failure
-from typestream._readers import Reader
+from typestream._running import Reader
 from typestream._stall import Stall
 from typestream._sync import TokenStream
 from typestream.errors import StreamBusy, StreamClosed, StreamLimitExceeded, UnsupportedSource
@@ -218,7 +218,7 @@ class _SyncHub(Hub):
         return self.stream._now()  # type: ignore[no-any-return]
 
     def read(self, number: int, reader: Reader | None) -> Event:
-        reader = reader or _readers.thread()
+        reader = reader or _running.thread()
         with self._monitor.lock:
             buffer = self.own(number, reader)
             while not buffer:

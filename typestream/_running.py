@@ -1,4 +1,4 @@
-"""The reader of a branch of a tee: its thread, and the task of the event loop that runs there."""
+"""What runs here: the thread, the event loop and its task; as the reader of a branch of a tee, too."""
 
 import sys
 import threading
@@ -41,7 +41,7 @@ def thread() -> Reader:
 
 def task() -> Reader:
     """The running task as a reader, or the thread if there is none."""
-    running = _running()
+    running = _task()
     if running is None:
         return thread()
     coroutine: Any = running.get_coro() if hasattr(running, "get_coro") else running.coro
@@ -66,7 +66,7 @@ def in_trio() -> Any:
     return trio if trio is not None and trio.lowlevel.in_trio_run() else None
 
 
-def _running() -> Any:
+def _task() -> Any:
     trio = in_trio()
     if trio is not None:
         return trio.lowlevel.current_task()
