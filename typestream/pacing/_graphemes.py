@@ -46,7 +46,7 @@ class Graphemes:
         return self._feed_any(text)
 
     def feed_runs(self, text: str) -> list[str]:
-        """The same, but ASCII letters and digits that follow each other may come as one; `Joined` is faster so."""
+        """As `feed`, but ASCII letters and digits that follow each other may come as one; `Joined` is faster so."""
         if not (self.held + text).isascii() or "\r" in text or self.held == "\r":
             return self.feed(text)
         text = self.held + text

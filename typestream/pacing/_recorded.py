@@ -38,7 +38,7 @@ def recorded_at(event: Event) -> float | None:
 
 
 class RecordedSchedule:
-    """The same methods as `Schedule`, with each event due when it came; see there."""
+    """What `Schedule` is for other policies, with its methods: each event is due when it came."""
 
     def __init__(self, policy: AsRecorded) -> None:
         self._speed = policy.speed

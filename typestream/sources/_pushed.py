@@ -23,7 +23,7 @@ PATIENCE: Final = 0.5
 """Seconds that closing waits for the thread: a slower model ends by itself, with its next token."""
 
 AWAITED: Final = 0.05
-"""The same in an event loop."""
+"""Seconds that closing waits for it in an event loop."""
 
 
 class Left(BaseException):
@@ -163,7 +163,7 @@ class PushedSource(SyncSource):
         self._pushed = pushed
 
     def awaited(self) -> "AsyncReadable":
-        """The same, to be awaited."""
+        """This source, to be awaited."""
         return _Awaited(self, self._pushed)
 
 

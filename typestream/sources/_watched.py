@@ -163,7 +163,7 @@ class Watched(_Watch, Iterator[str]):
 
 
 class AsyncWatched(_Watch, AsyncIterator[str]):
-    """The same for an `AsyncTextIteratorStreamer`, in the event loop where it was made."""
+    """The text of an `AsyncTextIteratorStreamer`, in the event loop where that was made."""
 
     def __init__(self, streamer: Any, thread: Any) -> None:
         super().__init__(streamer, thread, self._behind)

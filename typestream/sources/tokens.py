@@ -24,7 +24,7 @@ WINDOW: Final = 8
 """How many ids are decoded again with each new one, about."""
 
 LIMIT: Final = 64
-"""The same where the text never comes to a whole character."""
+"""How many where the text never comes to a whole character."""
 
 _UNCLEAN = re.compile(r"(?: [ 'nvr]{0,2}|')\Z")
 """What the `clean_up_tokenization` of transformers may yet take a space out of, which it does before `.?!,`, `n't`,
