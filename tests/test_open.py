@@ -5,6 +5,7 @@ import pathlib
 from typing import Any
 from unittest.mock import MagicMock
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -385,3 +386,22 @@ def test_generate_counts_stops_and_bounds_what_a_step_sees():
     stopped = typestream.generate(step, stop=["ba"], max_tokens=9).collect()
     assert (stopped.text, stopped.finish_reason) == ("a", "stop")
     assert typestream.generate(lambda context: None).collect().finish_reason == "stop"
+
+
+def test_the_dict_of_a_result_is_that_result():
+    said = [{"choices": [{"index": 0, "delta": {"reasoning_content": "why"}}]}, *CHUNKS]
+    result = typestream.stream(said).collect()
+    assert typestream.replay(result.to_dict()).collect() == result
+
+
+def test_what_a_stream_has_to_end_with_may_be_asked_for_later():
+    done = b'data: {"choices":[{"index":0,"delta":{"content":"Hi"}}]}\n\ndata: [DONE]\n\n'
+
+    def opened():
+        body = httpx.Response(200, headers={"content-type": "text/event-stream"}, content=done)
+        return typestream.stream(body)
+
+    assert typestream.stream(opened()).collect().completion == "unconfirmed"
+    for source in (opened(), opened):
+        with pytest.raises(typestream.StreamTruncated):
+            typestream.stream(source, require="finish_reason").collect()

@@ -5,6 +5,7 @@ import io
 import json
 import os
 
+import httpx
 import pytest
 
 import typestream
@@ -290,3 +291,42 @@ def test_a_line_that_is_none_of_a_recording_is_named(line):
 def test_a_first_line_that_is_not_known_is_refused(header):
     with pytest.raises(ValueError, match="recording"):
         typestream.Recording.load(io.StringIO(header + "\n"))
+
+
+ONLY_DONE = b'data: {"choices":[{"index":0,"delta":{"content":"Hi"}}]}\n\ndata: [DONE]\n\n'
+
+
+def test_what_nobody_confirmed_is_unconfirmed_in_its_recording(tmp_path):
+    body = httpx.Response(200, headers={"content-type": "text/event-stream"}, content=ONLY_DONE)
+    result = typestream.stream(body).recorded(tmp_path / "r").collect()
+    assert result.completion == "unconfirmed"
+    assert typestream.replay(tmp_path / "r").collect() == result
+
+
+def test_what_a_transform_cut_short_is_no_whole_answer_in_its_recording(tmp_path):
+    said = [{"choices": [{"index": 0, "delta": {"content": text}}]} for text in ("It is ", "END not ", "true.")]
+    path = tmp_path / "r"
+    assert typestream.stream(said).through(transforms.StopAt("END")).recorded(path).collect().text == "It is "
+    with pytest.raises(typestream.StreamTruncated) as caught:
+        typestream.replay(path).collect()
+    assert caught.value.result.text == "It is END not "
+
+
+def test_an_open_recording_is_replayed(tmp_path):
+    result = record(tmp_path / "r.jsonl")
+    with open(tmp_path / "r.jsonl") as file:
+        assert typestream.replay(file).collect() == result
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"type": "tool_call_delta", "call": -1},
+        {"type": "text_delta", "text": "b", "index": -2},
+        {"type": "text_delta", "text": "b", "logprobs": 5},
+    ],
+)
+def test_an_event_that_cannot_be_is_named_by_its_line(event):
+    lines = [{"typestream": "recording", "version": 1}, {"t": 0, "event": event}, {"t": 1, "end": "complete"}]
+    with pytest.raises(ValueError, match="line 2"):
+        typestream.Recording.load(io.StringIO("\n".join(map(json.dumps, lines))))

@@ -495,3 +495,83 @@ def test_a_transform_that_gives_no_events_is_told_so():
     with pytest.raises(typestream.SourceError, match="A transform gives events, not str") as caught:
         typestream.stream(["a"]).through(Shout).collect()
     assert isinstance(caught.value.__cause__, TypeError)
+
+
+def said(index, text, end=None, used=None):
+    made = {"choices": [{"index": index, "delta": {"content": text}, "finish_reason": end}]}
+    if used is not None:
+        made["usage"] = {"prompt_tokens": 5, "completion_tokens": used, "total_tokens": 5 + used}
+    return made
+
+
+@pytest.mark.parametrize("transform", [StopAt("X"), Moderate(lambda text: "X" not in text, every=1)])
+def test_a_choice_that_is_ended_ends_no_other(transform):
+    items = [said(0, "zero "), said(1, "one X"), said(0, "goes on"), said(0, "", "stop"), said(1, "", "stop")]
+    result = typestream.stream(items).through(transform).collect()
+    assert (result.text, result.finish_reason, result.choice(1).text) == ("zero goes on", "stop", "one ")
+
+
+def test_a_stream_is_left_when_no_choice_that_has_begun_goes_on():
+    left = []
+
+    def source():
+        yield said(0, "zero ", "stop")
+        yield said(1, "one X")
+        left.append("read on")
+
+    assert typestream.stream(source()).through(StopAt("X")).collect().choice(1).text == "one "
+    assert not left
+
+
+@pytest.mark.parametrize("transform", [StopAt("\nUser:", choices=2), Redact(r"\nsk-\w+")])
+def test_the_last_usage_is_the_last_whatever_is_held_back(transform):
+    items = [
+        said(1, "Yes.", used=1),
+        said(0, "No\n", used=2),
+        said(0, "", "stop", used=2),
+        said(1, " Sure.", used=4),
+        said(1, "", "stop", used=4),
+        {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 4, "total_tokens": 9}},
+    ]
+    result = typestream.stream(items).through(transform).collect()
+    assert result.usage.output == 4
+    assert result.text == "No\n"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [(r"pin:(?a:\W)+\d+", "pin:éé1234"), (re.compile(r"key=(?u:\w)+;", re.ASCII), "key=éclair;")],
+)
+def test_flags_of_a_part_of_an_expression_count(pattern, text):
+    assert re.sub(pattern, "#", text) == "#"
+    for at in range(1, len(text)):
+        assert typestream.stream([text[:at], text[at:]]).through(Redact(pattern, "#")).collect().text == "#"
+
+
+class Scored(TextDelta):
+    """A user's own."""
+
+
+class Score(Transform):
+    def __init__(self, made):
+        self.made = made
+
+    def feed(self, event):
+        return [self.made(event.text)] if isinstance(event, TextDelta) else [event]
+
+
+def test_a_subclass_of_an_event_is_that_event():
+    result = typestream.replay("text").through(Score(Scored)).collect()
+    assert result == typestream.replay("text").collect()
+
+
+@pytest.mark.parametrize(
+    "made", [lambda text: TextDelta(None), lambda text: ToolCallDelta(-1), lambda text: TextDelta(7)]
+)
+def test_an_event_that_cannot_be_is_the_transform_s_error(made):
+    for read in (lambda stream: stream.collect(), lambda stream: list(stream.events())):
+        with pytest.raises(typestream.SourceError):
+            read(typestream.stream(["a", "b"]).through(Score(made)))
+        with pytest.raises(typestream.StreamProtocolError) as caught:
+            read(typestream.stream([TextDelta("a"), made("b")]))
+        assert caught.value.result.text == "a"

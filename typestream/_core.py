@@ -15,7 +15,7 @@ from typestream._decoding import Decoding, Require
 from typestream._failures import failure
 from typestream._stall import Stall, Timeout, progress
 from typestream._tap import Tap, both, of_a_part
-from typestream.decode._base import Decoded, Decoder, undecodable
+from typestream.decode._base import Completion, Decoded, Decoder, undecodable
 from typestream.decode._surrogates import mended
 from typestream.errors import (
     StallTimeout,
@@ -25,7 +25,7 @@ from typestream.errors import (
     StreamTruncated,
     UnsupportedSource,
 )
-from typestream.events import Event, TextDelta
+from typestream.events import Event, TextDelta, plain
 from typestream.pacing._policies import Instant
 from typestream.pacing._policy import Pacing
 from typestream.pacing._recorded import AsRecorded, RecordedSchedule
@@ -109,11 +109,9 @@ class Core:
         if self._source_ended:
             return
         try:
-            decoded = self._decoding.feed(item)
+            self._decoded(self._decoding.feed(item), now)
         except Exception as exc:
             self._not_decoded(item, exc, now)
-        else:
-            self._decoded(decoded, now)
 
     def _decoded(self, decoded: Decoded, now: float) -> None:
         decoding = self._decoding
@@ -256,9 +254,10 @@ class Core:
             self._queue(event, now)
             return
         for changed in transform.feed(event):
-            if not isinstance(changed, Event):
+            ours = plain(changed, changed)
+            if ours is None:
                 raise TypeError(f"A transform gives events, not {type(changed).__name__}.")
-            self._queue(changed, now)
+            self._queue(ours, now)
         if transform.ended:
             self.result.completion = "complete"
             self._close_input(None, now)
@@ -351,13 +350,17 @@ class Core:
             return False
         return self._schedule.waiting < READ_AHEAD
 
-    def _deliver(self, event: Event, now: float) -> Event:
+    def _deliver(self, event: Event, now: float) -> Action:
         if self._stall.armed:
             self._stall.held(now)
         result = self.result
-        result.add(event)
-        if type(event) is TextDelta:
-            result.timing.shown(len(event.text), now)
+        try:
+            result.add(event)
+            if type(event) is TextDelta:
+                result.timing.shown(len(event.text), now)
+        except Exception as exc:  # an event of a transform that is none
+            self._broken(exc)
+            return self.poll(now)
         return event
 
     def _need_input(self, now: float) -> Action:
@@ -448,11 +451,12 @@ class Core:
             return [*shown, *self.ready]
         return None if shown or self.result.timing.deltas else []
 
-    def _outcome(self, error: Exception | None) -> Exception | None:
-        """How the source ended, for a recording, even if the stream itself need not end with the whole answer."""
-        if error is None and self.result.completion == "incomplete":
-            return StreamTruncated("The source ended before the answer did.")
-        return error
+    def _outcome(self, error: Exception | None) -> Exception | Completion:
+        """How the source ended, for a recording: a stream may end well before it, or without the whole answer."""
+        completion, _ = self._decoding.verdict(None)
+        if error is None and "incomplete" in (completion, self.result.completion):
+            return StreamTruncated("The source ended before the answer did, or was left.")
+        return error or completion
 
     def _settle(self) -> None:
         self._plain = self._tap is None and self._transform is None and self._schedule is None
@@ -460,6 +464,10 @@ class Core:
     def timeouts(self, limits: Timeout) -> None:
         """Set the stall clocks."""
         self._stall.limit(limits, begun=self.result.timing.deltas > 0)
+
+    def demand(self, require: Require) -> None:
+        """Set what must have been seen at the end."""
+        self._require = require
 
     def waited(self, seconds: float) -> None:
         """Count the seconds for which the source was waited for before there was a stream."""

@@ -23,7 +23,7 @@ from typestream.events import (
     Usage,
 )
 
-__all__ = ("dumps", "event_from_dict", "event_to_dict", "jsonable", "snake")
+__all__ = ("check", "dumps", "event_from_dict", "event_to_dict", "jsonable", "snake")
 
 _EVENTS: tuple[type[Any], ...] = (
     Start,
@@ -82,12 +82,21 @@ def event_from_dict(data: dict[str, Any]) -> Event:
     return event
 
 
+def check(event: Event) -> None:
+    """Raise ValueError if a field of the event is of the wrong type."""
+    cls = type(event)
+    for name, default in _FIELDS[cls][1]:
+        _checked(cls, name, getattr(event, name), default)
+
+
 def _checked(cls: type[Any], name: str, value: Any, default: Any) -> Any:
-    if name == "logprobs" or (value is None and default is None):
+    if value is None and default is None:
         return value
-    wanted = int if name in _COUNTS else str
+    wanted: Any = list if name == "logprobs" else int if name in _COUNTS else str
     if not isinstance(value, wanted) or isinstance(value, bool):
         raise ValueError(f'"{name}" of a {snake(cls.__name__)} must be {wanted.__name__}, not {_short(value)}.')
+    if name in ("index", "call") and value < 0:
+        raise ValueError(f'"{name}" of a {snake(cls.__name__)} must be 0 or more, not {_short(value)}.')
     return value
 
 

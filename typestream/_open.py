@@ -86,7 +86,7 @@ def stream(
             `total` count for a callable, too, while it waits for the server.
         limits: how much may be read from the wire; see `Limits`.
         require: what must have been seen for the end of the source to be the end of the answer: `"terminal"`, any
-            marker that says so; `"finish_reason"`, a finish reason; None, nothing.
+            marker that says so; `"finish_reason"`, a finish reason, where `[DONE]` alone would do; None, nothing.
         retries: how many times to call the callable again, if the stream fails before anything was delivered and may
             yet succeed: the connection broke, nothing came, or the server answered 408, 409, 425, 429 or 5xx. There is
             a pause before each: half a second, twice as long each time, at most eight seconds. The stall clocks count
@@ -115,7 +115,7 @@ def stream(
 
         source = watch(source)
     if isinstance(source, StreamBase):
-        made: Any = source
+        made: Any = source if require == "terminal" else source._do(lambda core, now: core.demand(require))
     elif _is_async(source):
         from typestream._async import AsyncTokenStream
 
@@ -205,22 +205,24 @@ def replay(complete: Any) -> TokenStream:
 
     Args:
         complete: a text, a complete response (`ChatCompletion`, `Completion`, `Response`, those of Anthropic, Gemini or
-            Ollama, or their dicts), a typestream `Result`, a `Recording`, or the path of one (an `os.PathLike`; a str
-            is a text).
+            Ollama, or their dicts), a typestream `Result` or its dict, a `Recording`, an open text file of one, or the
+            path of one (an `os.PathLike`; a str is a text).
 
     Raises:
         UnsupportedSource: it is none of these.
         OSError, ValueError: the path cannot be read, or is no recording.
     """
-    if isinstance(complete, os.PathLike):
+    if isinstance(complete, os.PathLike) or hasattr(complete, "readline"):
         complete = Recording.load(complete)
+    if isinstance(complete, dict) and {"completion", "choices", "citations"} <= complete.keys():
+        complete = Result.from_dict(complete)
     if isinstance(complete, str):
         return _memory([complete], TextDecoder())
     if isinstance(complete, Result):
         return _memory(list(complete.events()), _Replayed(complete.completion), require=None)
     if isinstance(complete, Recording):
-        whole: Completion = "complete" if complete.end == "complete" else "incomplete"
-        return _memory(complete.timed(), _Replayed(whole))
+        ends: dict[str | None, Completion] = {"complete": "complete", "unconfirmed": "unconfirmed"}
+        return _memory(complete.timed(), _Replayed(ends.get(complete.end, "incomplete")))
     if isinstance(complete, (bytes, bytearray)) or complete is None:
         raise UnsupportedSource(f"replay() takes a text, a response, a Result or a recording, not {named(complete)}.")
     decoder = choose(complete)

@@ -5,7 +5,7 @@ from math import inf, isfinite
 from typing import ClassVar, Literal
 
 from typestream.errors import StallTimeout
-from typestream.events import Event, ReasoningDelta, RefusalDelta, Start, TextDelta, ToolCallDelta
+from typestream.events import Event, ReasoningDelta, RefusalDelta, Start, TextDelta, ToolCallDelta, Usage
 
 __all__ = ("Stall", "Timeout", "progress")
 
@@ -112,7 +112,10 @@ class Stall:
             self._graced += spent
 
     def progress(self, characters: int) -> None:
-        """The wait brought progress; with any `characters`, the answer goes on."""
+        """The wait brought progress; with any `characters`, the answer goes on. Before the first piece, only they
+        count."""
+        if not (characters or self._first_seen):
+            return
         self._waited = 0.0
         if characters:
             self._graced = 0.0
@@ -158,4 +161,4 @@ def progress(event: Event) -> int | None:
         return len(event.text)
     if isinstance(event, ToolCallDelta):
         return len(event.arguments) + len(event.name or "") or None
-    return None if isinstance(event, Start) else 0
+    return None if isinstance(event, (Start, Usage)) else 0

@@ -94,9 +94,10 @@ class StreamBase:
         return self._do(lambda core, now: core.timeouts(clocks))
 
     def recorded(self, target: "str | os.PathLike[str] | IO[str]") -> Self:
-        """Record this stream as it flows: JSON Lines, each event with its arrival time in seconds. Call it before the
-        first read if you can. Later, what came before is written at once, in few pieces; if it went through transforms
-        or a pace, it is not written at all, and the recording is one of an incomplete answer.
+        """Record this stream as it flows: JSON Lines, each event with its arrival time in seconds, as the source said
+        it: before any transform, whichever was asked for first. Call it before the first read if you can. Later, what
+        came before is written at once, in few pieces; if it went through transforms or a pace, it is not written at
+        all, and the recording is one of an incomplete answer.
 
         Args:
             target: a path, opened for writing now, or an open text file, which stays open.

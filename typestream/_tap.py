@@ -3,19 +3,22 @@
 from collections.abc import Callable
 from typing import TypeAlias
 
+from typestream.decode._base import Completion
 from typestream.errors import StreamTruncated
 from typestream.events import Event
 
-__all__ = ("Tap", "both", "of_a_part")
+__all__ = ("Tap", "Told", "both", "of_a_part")
 
-Tap: TypeAlias = Callable[[Event | Exception | None, float], None]
-"""Called with each event and its arrival time; at the end, with the error or None."""
+Told: TypeAlias = Event | Exception | Completion
+
+Tap: TypeAlias = Callable[[Told, float], None]
+"""Called with each event and its arrival time; at the end, with the error, or how complete the answer is."""
 
 
 def both(one: Tap, other: Tap) -> Tap:
     """One tap that calls both."""
 
-    def tap(event: Event | Exception | None, now: float) -> None:
+    def tap(event: Told, now: float) -> None:
         try:
             one(event, now)
         finally:
@@ -27,7 +30,7 @@ def both(one: Tap, other: Tap) -> Tap:
 def of_a_part(whole: Tap) -> Tap:
     """A tap that passes everything on to `whole`, but reports even a normal end as a truncated answer."""
 
-    def tap(event: Event | Exception | None, now: float) -> None:
-        whole(StreamTruncated("What came first is not known any more.") if event is None else event, now)
+    def tap(event: Told, now: float) -> None:
+        whole(StreamTruncated("What came first is not known any more.") if isinstance(event, str) else event, now)
 
     return tap

@@ -4,8 +4,8 @@ Rules: events are frozen values; two events are equal when they say the same, wh
 counts); this module imports nothing else of typestream.
 """
 
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar, get_args
 
 __all__ = (
     "Citation",
@@ -181,6 +181,22 @@ class Other:
 
 
 Event = Start | TextDelta | ReasoningDelta | RefusalDelta | ToolCallDelta | Citation | Usage | Finish | Other
+
+_KINDS = frozenset(get_args(Event))
+
+
+def plain(thing: Any, raw: Any) -> "Event | None":
+    """The thing itself if it is an event; if it is of a subclass, an event of ours with this `raw`; None if neither."""
+    kind = type(thing)
+    if kind in _KINDS:
+        return thing  # type: ignore[no-any-return]
+    ours: Any = next((each for each in kind.__mro__ if each in _KINDS), None)
+    if ours is None:
+        return None
+    event: Event = ours(
+        **{each.name: getattr(thing, each.name) for each in fields(ours) if each.name != "raw"}, raw=raw
+    )
+    return event
 
 
 _slots: Any = TextDelta

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+import typestream
 from tests.decode.data import as_object, as_sdk
 from tests.decode.fold import fold, values
 from typestream.decode import choose
@@ -767,3 +768,10 @@ def test_an_array_of_wrapped_chunks() -> None:
     items = [{"data": chunk("H")}, {"data": chunk("i", "stop")}]
     assert fold([items]).text() == "Hi"
     assert fold([{"data": items}]).text() == "Hi"
+
+
+def test_log_probabilities_of_a_refusal_are_not_lost():
+    choice = {"index": 0, "delta": {"refusal": "No"}, "logprobs": {"content": None, "refusal": [{"token": "No"}]}}
+    _start, *events = typestream.stream([{"choices": [choice]}], require=None).events()
+    assert [type(event).__name__ for event in events] == ["RefusalDelta", "Other"]
+    assert (events[1].kind, events[1].raw["choices"][0]["logprobs"]["refusal"]) == ("logprobs", [{"token": "No"}])

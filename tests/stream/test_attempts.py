@@ -97,9 +97,13 @@ def test_what_will_not_pass_is_not(runtime, error):
     assert failed is error or type(failed) is SourceError
 
 
+COUNTED = STARTED | {"usage": {"prompt_tokens": 5, "completion_tokens": 0, "total_tokens": 5}}
+
+
 @each_runtime
-def test_an_answer_that_merely_started_was_not_shown(runtime):
-    text, failed, _, made = retried(runtime, [(0, STARTED), (0, BROKEN)], WHOLE)
+@pytest.mark.parametrize("started", [STARTED, COUNTED], ids=["started", "counted"])
+def test_an_answer_that_merely_started_was_not_shown(runtime, started):
+    text, failed, _, made = retried(runtime, [(0, started), (0, BROKEN)], WHOLE)
     assert (text, failed, made) == ("whole", None, 2)
 
 

@@ -57,6 +57,29 @@ def test_signs_of_life_are_no_progress(runtime):
     assert (error.kind, error.alive, when) == ("between", True, pytest.approx(3.5))
 
 
+ANTHROPIC = {
+    "type": "message_start",
+    "message": {"id": "m", "type": "message", "role": "assistant", "model": "c", "content": [], "usage": {}},
+}
+ANTHROPIC["message"]["usage"] = {"input_tokens": 5, "output_tokens": 1}
+AZURE = {"choices": [], "prompt_filter_results": [{"prompt_index": 0, "content_filter_results": {}}]}
+COUNTED = EMPTY | {"usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}}
+
+
+@each_runtime
+@pytest.mark.parametrize("item", [EMPTY, ANTHROPIC, AZURE, COUNTED], ids=["empty", "anthropic", "azure", "counted"])
+def test_what_comes_before_the_first_piece_is_not_the_first_piece(runtime, item):
+    error, when, _ = stalled(runtime, [(0, item), (1, item), (99, item)], first=10, between=2)
+    assert (error.kind, error.alive, when) == ("first", True, pytest.approx(10))
+
+
+@each_runtime
+def test_counting_tokens_is_no_progress(runtime):
+    items = [(0.5, chunk("a")), *((0.5 + n / 2, COUNTED) for n in range(1, 20))]
+    error, when, _ = stalled(runtime, items, between=3)
+    assert (error.kind, error.alive, when) == ("between", True, pytest.approx(3.5))
+
+
 @each_runtime
 @pytest.mark.parametrize("policy", [None, pacing.Steady(2), pacing.Smooth()], ids=repr)
 def test_a_slow_reader_and_a_slow_pace_are_not_the_source(runtime, policy):

@@ -368,6 +368,8 @@ def _with_logprobs(said: Decoded, state: _Choice, logprobs: Any, index: int, raw
     if logprobs is None and not state.logprobs:
         return said
     entries = _entries(logprobs)
+    if get(logprobs, "refusal"):
+        said = [*said, Other("logprobs", index, raw=raw)]
     if entries and said and all(type(event) is not TextDelta for event in said):
         return [*said, Other("logprobs", index, raw=raw)]
     state.logprobs = state.logprobs + entries

@@ -5,18 +5,16 @@ UTF-8 becomes U+FFFD; a source that ends inside a character was cut short.
 """
 
 import codecs
-from dataclasses import fields
-from typing import Any, ClassVar, Final, get_args
+from typing import Any, ClassVar
 
+from typestream._json import check
 from typestream.decode._base import Completion, Decoded
 from typestream.decode._surrogates import mended
-from typestream.events import Event, Start, TextDelta
+from typestream.events import Start, TextDelta, plain
 
 __all__ = ("BYTES", "EventDecoder", "TextDecoder")
 
 BYTES = (bytes, bytearray, memoryview)
-
-_EVENTS: Final = frozenset(get_args(Event))
 
 
 class TextDecoder:
@@ -79,12 +77,10 @@ class EventDecoder(TextDecoder):
         self._started = True  # by an event, or without one
 
     def decode(self, item: Any, raw: Any) -> Decoded:
-        kind = type(item)
-        if kind not in _EVENTS:
-            ours = next((each for each in kind.__mro__ if each in _EVENTS), None)
-            if ours is None:
-                return super().decode(item, raw)
-            item = ours(**{each.name: getattr(item, each.name) for each in fields(ours) if each.name != "raw"}, raw=raw)
-        if self._open and type(item) is TextDelta:
-            return [TextDelta(self._cut()), item]
-        return [item]
+        event = plain(item, raw)
+        if event is None:
+            return super().decode(item, raw)
+        check(event)
+        if self._open and type(event) is TextDelta:
+            return [TextDelta(self._cut()), event]
+        return [event]

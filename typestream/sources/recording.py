@@ -3,7 +3,8 @@
 JSON Lines. The first line says what it is: `{"typestream": "recording", "version": 1}`. Then one line an event, as it
 arrived: `{"t": seconds since the first, "event": {…}}`; before the first, where the source is an HTTP response,
 `{"t": 0.0, "response": {"content_type": …, "request_id": …}}`. The last line, which is missing after a crash, says how
-the stream ended: `{"t": …, "end": "complete" | "error", …}`. Nothing of the request is written, and no other header.
+the stream ended: `{"t": …, "end": "complete" | "unconfirmed" | "error", …}`. Nothing of the request is written, and no
+other header.
 """
 
 import json
@@ -15,6 +16,7 @@ from math import isfinite
 from typing import IO, Any
 
 from typestream._json import event_from_dict, event_to_dict
+from typestream._tap import Told
 from typestream.events import Event
 from typestream.pacing._recorded import recorded_at
 
@@ -44,8 +46,8 @@ class Recorder:
         self._origin = origin
         self._write({"typestream": "recording", "version": 1})
 
-    def __call__(self, event: Event | Exception | None, now: float) -> None:
-        """An event arrived; or the source ended (None) or failed (an exception)."""
+    def __call__(self, event: Told, now: float) -> None:
+        """An event arrived; or the source ended, how complete, or failed (an exception)."""
         if self._file.closed:
             return
         if self._start is None:
@@ -53,8 +55,8 @@ class Recorder:
             if response := self._origin():
                 self._write({"t": 0.0, "response": response})
         line: dict[str, Any] = {"t": round(now - self._start, 6)}
-        if event is None:
-            line["end"] = "complete"
+        if isinstance(event, str):
+            line["end"] = event
         elif isinstance(event, Exception):
             line["end"], line["error"] = "error", type(event).__name__
         else:
@@ -78,7 +80,7 @@ class Recording:
 
     Attributes:
         events: each event with its arrival time, in seconds since the first.
-        end: `"complete"`, `"error"`, or None where the recording broke off.
+        end: `"complete"`, `"unconfirmed"`, `"error"`, or None where the recording broke off.
         ended: when the stream ended; None where the recording broke off.
         response: `content_type` and `request_id` of the HTTP response, as far as they are known.
     """

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple, Protocol, TypeAlias, cast
 
-from typestream.events import Event, Finish, ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta
+from typestream.events import Event, Finish, ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta, Usage
 from typestream.transforms._base import Transform
 
 __all__ = ("Lines", "Piece", "Rewriter", "TextEvent")
@@ -76,7 +76,8 @@ class Lines(Transform):
     Args:
         make: makes the rewriter of a line.
         kinds: which kinds of event are rewritten, each of them a line of its own.
-        choices: how many choices must have been ended by a `Finish` piece for the stream to end.
+        choices: how many choices must have been ended by a `Finish` piece for the stream to end; and of those that have
+            begun, all must have ended.
     """
 
     discards = False
@@ -91,6 +92,7 @@ class Lines(Transform):
         self._lines: dict[tuple[type[Event], int, int], _Line] = {}
         self._queues: dict[int, deque[Event | _Slot]] = {}
         self._stopped: set[int] = set()
+        self._open: set[int] = set()  # choices that have begun and not ended
         self._spoke = 0
 
     def feed(self, event: Event) -> list[Event]:
@@ -98,6 +100,12 @@ class Lines(Transform):
         index = getattr(event, "index", self._spoke)
         if index in self._stopped:
             return [] if hasattr(event, "index") else self.passed(event)
+        if type(event) is Finish:
+            self._open.discard(index)
+        elif hasattr(event, "index"):
+            self._open.add(index)
+        elif type(event) is Usage:
+            self._forget_usage(index)
         self._spoke = index
         queue = self._queues.get(index)
         if queue is None:
@@ -123,6 +131,12 @@ class Lines(Transform):
     def passed(self, event: Event) -> list[Event]:
         """A last look at what goes out, in its final order."""
         return [event]
+
+    def _forget_usage(self, index: int) -> None:
+        """Behind this choice is a newer one, which may go out before those behind the others."""
+        for other, queue in self._queues.items():
+            if other != index:
+                self._queues[other] = deque(event for event in queue if type(event) is not Usage)
 
     def _rest(self) -> list[Event]:
         return [event for index in sorted(self._queues) for event in self._settle(index, self._queues[index])]
@@ -169,13 +183,14 @@ class Lines(Transform):
                 index: int = slot.delta.index  # type: ignore[union-attr]
                 out += self.passed(Finish(piece.text, index))
                 self._stopped.add(index)
+                self._open.discard(index)
                 return
             if piece.text:
                 out += self.passed(_recut(slot.delta, piece))
 
     def _leave(self, queue: "deque[Event | _Slot]", out: list[Event]) -> None:
         """A choice was ended: drop what else there is of it, and end the stream if it was the last."""
-        self.ended = len(self._stopped) >= self._choices
+        self.ended = len(self._stopped) >= self._choices and not self._open
         if not self.ended:
             for event in queue:
                 if not isinstance(event, _Slot) and not hasattr(event, "index"):

@@ -21,7 +21,13 @@ _CLASSES = {
     "CATEGORY_WORD": r"\w",
     "CATEGORY_NOT_WORD": r"\W",
 }
-_LOCAL_FLAGS = ((re.IGNORECASE, "i"), (re.MULTILINE, "m"), (re.DOTALL, "s"))
+_LOCAL_FLAGS = (
+    (re.IGNORECASE, "i"),
+    (re.MULTILINE, "m"),
+    (re.DOTALL, "s"),
+    (re.ASCII, "a"),
+    (re.UNICODE, "u"),
+)
 
 
 class Unknown(Exception):

@@ -47,7 +47,8 @@ class StopAt(Lines):
 
     Args:
         strings: what to stop at, none of them empty.
-        choices: how many choices the source gives; the stream ends when that many were stopped.
+        choices: how many choices the source gives; the stream ends when that many were stopped, and none that has begun
+            goes on.
 
     Raises:
         ValueError: there is no string, or an empty one.
@@ -89,7 +90,8 @@ class Limit(Lines):
 
     Args:
         characters: how many to show.
-        choices: how many choices the source gives; the stream ends when that many were cut.
+        choices: how many choices the source gives; the stream ends when that many were cut, and none that has begun
+            goes on.
 
     Raises:
         ValueError: `characters` is negative.
