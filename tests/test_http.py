@@ -4,9 +4,10 @@ import gzip
 import socket
 import threading
 import urllib.request
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 
+import httpx
 import pytest
 import requests
 
@@ -61,6 +62,13 @@ def test_stop_from_another_thread(version):
     assert stream.result.text == "a"
 
 
+FETCH = {
+    "urllib": urllib.request.urlopen,
+    "requests": partial(requests.get, stream=True),
+    "httpx": httpx.get,
+}
+
+
 DELTA = b'data: {"choices": [{"index": 0, "delta": {"content": "Hello"}}]}\n\n'
 DONE = b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n'
 
@@ -78,7 +86,6 @@ DONE = b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
 @pytest.mark.parametrize("chunked", [False, True])
 @pytest.mark.parametrize("library", ["urllib", "requests"])
 def test_a_response_is_read_as_it_comes(library, pieces, error, chunked):
-    fetch = {"urllib": urllib.request.urlopen, "requests": partial(requests.get, stream=True)}[library]
     framing = (
         b"transfer-encoding: chunked"
         if chunked
@@ -103,7 +110,7 @@ def test_a_response_is_read_as_it_comes(library, pieces, error, chunked):
         serving = threading.Thread(target=answer)
         serving.start()
         address = f"http://127.0.0.1:{server.getsockname()[1]}/"
-        stream = typestream.stream(lambda: fetch(address, timeout=10))
+        stream = typestream.stream(lambda: FETCH[library](address, timeout=10))
         texts = []
         try:
             for text in stream:
@@ -119,8 +126,8 @@ def test_a_response_is_read_as_it_comes(library, pieces, error, chunked):
     assert stream.result.completion == ("complete" if error is None else "incomplete")
 
 
-@pytest.mark.parametrize("encoding", [None, "gzip"])
-def test_a_body_that_never_ends_is_left_and_its_connection_is_ended(encoding):
+@pytest.mark.parametrize(("library", "encoding"), [("requests", None), ("requests", "gzip"), ("urllib", None)])
+def test_a_body_that_never_ends_is_left_and_its_connection_is_ended(library, encoding):
     body = DELTA if encoding is None else gzip.compress(DELTA)[:-9]  # the rest never comes
     header = b"" if encoding is None else b"content-encoding: gzip\r\n"
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -138,10 +145,41 @@ def test_a_body_that_never_ends_is_left_and_its_connection_is_ended(encoding):
 
         serving = threading.Thread(target=answer)
         serving.start()
-        response = requests.get(f"http://127.0.0.1:{server.getsockname()[1]}/", stream=True, timeout=30)
+        response = FETCH[library](f"http://127.0.0.1:{server.getsockname()[1]}/", timeout=30)
         with typestream.stream(response).timeout(between=0.2) as stream, pytest.raises(typestream.StallTimeout):
             stream.collect()
         assert gone.wait(5)
         serving.join(10)
     assert stream.result.text == "Hello"
     assert eventually(lambda: not threads())
+
+
+@pytest.mark.parametrize("library", FETCH)
+def test_a_status_that_a_library_raises_is_that_status(library):
+    def call(address):
+        with closing(FETCH[library](address)) as response:
+            response.raise_for_status()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer():
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 3\r\nconnection: close\r\n\r\nkey")
+
+        serving = threading.Thread(target=answer)
+        serving.start()
+        with pytest.raises(typestream.StreamServerError) as caught:
+            typestream.stream(lambda: call(f"http://127.0.0.1:{server.getsockname()[1]}/"), retries=1).collect()
+        serving.join(10)
+    assert caught.value.status == 401
+    assert caught.value.body == ("key" if library == "httpx" else None)  # of the others it was not read yet
+
+
+@pytest.mark.parametrize("library", FETCH)
+def test_where_nobody_listens_there_is_no_connection(library):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/"
+    with pytest.raises(typestream.StreamConnectionError):
+        typestream.stream(lambda: FETCH[library](address))

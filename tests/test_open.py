@@ -405,3 +405,32 @@ def test_what_a_stream_has_to_end_with_may_be_asked_for_later():
     for source in (opened(), opened):
         with pytest.raises(typestream.StreamTruncated):
             typestream.stream(source, require="finish_reason").collect()
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        'data: {"id": "x", "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": "Hi"}}]}',
+        b'data: {"choices": [{"index": 0, "delta": {"content": "Hi"}}]}\n\ndata: [DO',
+        "event: response.created",
+    ],
+)
+def test_the_lines_of_a_response_are_not_shown_as_its_text(first):
+    with pytest.raises(typestream.UnsupportedSource, match="the response itself"):
+        typestream.stream([first, "data: [DONE]"]).collect()
+
+
+@pytest.mark.parametrize("text", ["data: 5", "event: the fair", 'data: {"a": 1}', "data: {", "{}"])
+def test_a_text_may_look_like_an_event(text):
+    assert typestream.stream([text]).collect().text == text
+    assert typestream.replay('data: {"choices": [{"delta": {}}]}').collect().text.startswith("data:")
+
+
+def test_a_task_is_awaited():
+    async def main():
+        async def call():
+            return agen(CHUNKS)
+
+        return await typestream.stream(asyncio.create_task(call())).collect()
+
+    assert asyncio.run(main()).text == "Hello"

@@ -17,12 +17,12 @@ from typing import IO, TYPE_CHECKING, Any
 from typestream.pacing import Instant, Pacing, Smooth, Steady, Typist
 
 if TYPE_CHECKING:
+    from typestream._sync import TokenStream
     from typestream.sources.recording import Recording
 
 __all__ = (
     "PACES",
     "CommandError",
-    "Input",
     "Screen",
     "Tape",
     "Terminated",
@@ -32,6 +32,7 @@ __all__ = (
     "read",
     "recording",
     "say",
+    "typed_in",
 )
 
 PACES = "instant, smooth:0.4 (seconds of lag), steady:40 (a second), typist:240 (words a minute)"
@@ -225,6 +226,16 @@ class Input(Iterator[str]):
             if text or self._ended:  # at the end in any case: an empty input is whole, too
                 return text
         raise StopIteration
+
+
+def typed_in() -> "TokenStream":
+    """Standard input as a stream: a text, whatever is in it."""
+    from typestream._core import Core
+    from typestream._source import SyncSource
+    from typestream._sync import TokenStream
+    from typestream.decode.text import TextDecoder
+
+    return TokenStream(Core(require=None), SyncSource(Input(), decoder=TextDecoder()))
 
 
 def say(sentence: str) -> None:

@@ -16,7 +16,9 @@ from typestream.errors import (
 
 __all__ = ("failure", "refusal", "refusal_of", "refused")
 
-_HTTP = frozenset({"httpx", "httpx2", "httpcore", "httpcore2", "h11", "h2", "requests", "urllib3", "aiohttp", "http"})
+_HTTP = frozenset(
+    {"httpx", "httpx2", "httpcore", "httpcore2", "h11", "h2", "requests", "urllib3", "aiohttp", "http", "urllib"}
+)
 _SDK = frozenset({"openai", "anthropic", "groq", "mistralai", "together", "cerebras"})
 _HEADER = re.compile(r"(header (?:value|part))\b.*", re.IGNORECASE | re.DOTALL)
 _DECODING = frozenset({"JSONDecodeError", "UnicodeDecodeError", "DecodingError", "APIResponseValidationError"})
@@ -44,7 +46,7 @@ def _failure(exc: BaseException, wire: bool, of: str) -> StreamError:
     of_sdk, of_http = bool(homes & _SDK), bool(homes & _HTTP)
     if of_sdk and "APIStatusError" in names:
         return _server(exc, getattr(exc, "status_code", None))
-    if of_http and (server := refusal(exc)) is not None:
+    if of_http and (server := _status(exc) or refusal(exc)) is not None:
         return server
     if (of_sdk or of_http) and names & {"APITimeoutError", "TimeoutException", "Timeout", "ReadTimeoutError"}:
         return StallTimeout(f"The source's own timeout ran out ({said}).", kind="between")
@@ -59,6 +61,18 @@ def _failure(exc: BaseException, wire: bool, of: str) -> StreamError:
     if of_http or (wire and isinstance(exc, (OSError, EOFError, RuntimeError))):
         return StreamConnectionError(_ended(f"The connection broke: {said}"))
     return SourceError(_ended(f"{of} raised {said}"))
+
+
+def _status(exc: BaseException) -> StreamServerError | None:
+    """The error status that an HTTP library's exception is about, as `raise_for_status` raises it, or None. Its body
+    comes along if it was read already."""
+    response: Any = getattr(exc, "response", None)
+    holders = ((response, "status_code"), (exc, "status"), (exc, "code"))  # of httpx and requests, aiohttp, urllib
+    status = next(filter(None, (getattr(holder, name, None) for holder, name in holders)), None)
+    if type(status) is not int or not 400 <= status < 600:
+        return None
+    body = response.text if type(getattr(response, "_content", None)) is bytes else None
+    return StreamServerError(f"The server answered with status {status} ({_said(exc)}).", status=status, body=body)
 
 
 def refusal(exc: BaseException) -> StreamServerError | None:

@@ -360,6 +360,8 @@ def _is_async(source: Any) -> bool:
     body = getattr(response, "stream", None)
     if hasattr(response, "aiter_bytes") and hasattr(response, "iter_bytes") and body is not None:
         return not hasattr(body, "__iter__")
+    if hasattr(source, "__await__") and not hasattr(source, "__aiter__"):
+        return True  # a task has an `__iter__`, too
     if any(hasattr(source, name) for name in ("__iter__", "__enter__", "iter_bytes")):
         return hasattr(source, "__aiter__") and not hasattr(source, "__iter__")
     return any(hasattr(source, name) for name in ("__aiter__", "__await__", "__aenter__", "aiter_bytes"))

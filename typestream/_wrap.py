@@ -32,7 +32,8 @@ _OF_TEXT = frozenset({"index", "delta", "text", "content", "role"})
 
 
 def wrap(sdk_stream: _T, policy: Pacing | None = None) -> _T:
-    """A stand-in for an SDK stream that gives the same chunks, with the text cut and timed anew.
+    """A stand-in for an SDK stream that gives the same chunks, with the text cut and timed anew. It ends as the SDK's
+    own loop does: whether the answer was whole is only checked by `stream()`.
 
     Args:
         sdk_stream: an OpenAI `Stream` or `AsyncStream` (chat completions, completions or Responses), or an iterator

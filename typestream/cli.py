@@ -18,7 +18,6 @@ import typestream
 from typestream._command import (
     PACES,
     CommandError,
-    Input,
     Screen,
     Tape,
     Terminated,
@@ -28,6 +27,7 @@ from typestream._command import (
     read,
     recording,
     say,
+    typed_in,
 )
 from typestream.errors import StreamError, UnsupportedSource
 from typestream.pacing import AsRecorded, Instant, Smooth, Steady
@@ -54,7 +54,7 @@ def _demo(args: argparse.Namespace, screen: Screen) -> None:
 
 
 def _pipe(args: argparse.Namespace, screen: Screen) -> None:
-    stream = typestream.stream(Input(), require=None)
+    stream = typed_in()
     _type(stream.paced(paced_for(screen, args.pace, Smooth())), screen, args.raw)
 
 
@@ -85,7 +85,7 @@ def _record(args: argparse.Namespace, screen: Screen) -> None:
     from typestream._demo.show import asking
 
     if args.prompt is None and not (sys.stdin and sys.stdin.isatty()):
-        _keep(typestream.stream(Input(), require=None), args, screen)
+        _keep(typed_in(), args, screen)
         return
     options = {"max_tokens": args.max_tokens, "seed": args.seed, "temperature": args.temperature}
     with asking(args.prompt or _PROMPT, args.model, options) as (ask, _, _):

@@ -5,10 +5,12 @@ import tracemalloc
 import zlib
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import typestream
 from tests.faultserver import FAULTS, PARTIAL, Body, Fault, Request, dechunk
 from typestream import (
     Event,
@@ -495,3 +497,56 @@ def test_mutated_streams_for_long() -> None:
 @given(st.lists(st.binary(max_size=30)), st.sampled_from([None, "text/event-stream", "application/json", "text/html"]))
 def test_any_bytes(parts: list[bytes], kind: str | None) -> None:
     assert Read(WireDecoder(kind), parts).said == Read(WireDecoder(kind), [b"".join(parts)]).said
+
+
+def answered(body, status=200, kind="text/event-stream"):
+    return typestream.stream(httpx.Response(status, headers={"content-type": kind}, content=body)).collect()
+
+
+SAID = '{"choices":[{"index":0,"delta":{"content":"Hello"}}]}'
+ENDED = '{"choices":[{"index":0,"delta":{},"finish_reason":"%s"}]}'
+
+
+@pytest.mark.parametrize("reason", ["error", "ERROR"])
+def test_a_finish_reason_may_say_that_the_server_failed(reason):
+    with pytest.raises(typestream.StreamServerError) as caught:
+        answered(f"data: {SAID}\n\ndata: {ENDED % reason}\n\n")
+    assert caught.value.result.text == "Hello"
+
+
+@pytest.mark.parametrize(
+    "fine",
+    [
+        '{"code":200,"message":"success"}',
+        '{"success":true,"message":"ok"}',
+        '{"code":"ok","message":"fine"}',
+        '{"error":{"code":0,"message":"success"}}',
+    ],
+)
+def test_what_says_that_nothing_failed_is_no_error(fine):
+    assert answered(f"data: {fine}\n\ndata: {SAID}\n\ndata: {fine}\n\ndata: {ENDED % 'stop'}\n\n").text == "Hello"
+
+
+@pytest.mark.parametrize("done", ["[DONE]", "data: [DONE]"])
+@pytest.mark.parametrize("mark", ["", "\x1e"])
+def test_lines_of_json_may_end_as_events_do(done, mark):
+    body = f"{mark}{SAID}\n{mark}{ENDED % 'stop'}\n{done}\n"
+    for kind in ("application/x-ndjson", "text/event-stream"):
+        assert answered(body, kind=kind).text == "Hello"
+    with pytest.raises(typestream.StreamTruncated):
+        answered(f"{mark}{SAID}\n", kind="application/x-ndjson")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "says"),
+    [
+        (403, '{"Message": "User is not authorized"}', "User is not authorized"),
+        (401, '{"fault": {"faultstring": "Invalid ApiKey"}}', "Invalid ApiKey"),
+        (400, '[{"error": {"code": 400, "message": "API key not valid"}}]', "API key not valid"),
+        (307, "", "a redirect that was not followed"),
+    ],
+)
+def test_what_a_server_says_of_its_status_is_said(status, body, says):
+    with pytest.raises(typestream.StreamServerError, match=says) as caught:
+        answered(body, status, "application/json")
+    assert caught.value.status == status

@@ -4,6 +4,7 @@ from typing import Any
 
 from typestream.decode._base import Decoder, get
 from typestream.decode._fields import is_record, server_error
+from typestream.decode._json import parse
 from typestream.decode.anthropic import AnthropicDecoder
 from typestream.decode.assistants import AssistantsDecoder, TranscriptDecoder
 from typestream.decode.chat import ChatDecoder
@@ -27,6 +28,7 @@ _ACCEPTED = (
 )
 _ANTHROPIC = ("message_start", "message_delta", "message_stop", "content_block_start", "content_block_delta")
 _COHERE = ("message-start", "content-start", "content-delta", "tool-plan-delta", "tool-call-start", "message-end")
+_LINE = 65536  # characters of a first line that are looked at
 _CHAT = ("chat.completion.chunk", "chat.completion", "text_completion")
 
 
@@ -37,9 +39,12 @@ def choose(item: Any) -> Decoder | None:
     Raises:
         UnsupportedSource: the item is of no kind that can be read.
     """
-    if isinstance(item, str):
-        return TextDecoder() if item else None
-    if isinstance(item, BYTES):
+    if isinstance(item, (str, *BYTES)):
+        if len(item) and _is_wire(item if isinstance(item, str) else bytes(item[:_LINE]).decode("utf-8", "replace")):
+            raise UnsupportedSource(
+                "cannot read the lines or bytes of an HTTP response as text; give the response itself, which also says "
+                "whether it is whole"
+            )
         return TextDecoder() if len(item) else None
     if item is None or (isinstance(item, dict | list | tuple) and not item):
         return None
@@ -60,6 +65,19 @@ def choose(item: Any) -> Decoder | None:
         if found is not None:
             return found
     raise UnsupportedSource(f"cannot read a stream of {_name(item)}; give {_ACCEPTED}")
+
+
+def _is_wire(text: str) -> bool:
+    """Whether a text begins with a server-sent event of a known kind."""
+    field, _, value = text[:_LINE].lstrip("\ufeff\r\n").partition(":")
+    line = value.partition("\n")[0].strip()
+    if field == "event":
+        return line.startswith(("response.", "message_start", "thread.run."))
+    try:
+        data = parse(line) if field == "data" and line.startswith("{") else None
+    except ValueError:
+        return False
+    return is_record(data) and (_by_type(data) or _by_fields(data)) is not None
 
 
 def _name(item: Any) -> str:

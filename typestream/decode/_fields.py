@@ -24,6 +24,7 @@ __all__ = (
     "string",
     "usage_of",
     "view",
+    "words",
 )
 
 _NOT_RECORDS = (str, bytes, bytearray, memoryview, int, float, complex, list, tuple, set, frozenset, type(None), type)
@@ -176,7 +177,11 @@ _WORDS = (
     "status_msg",
     "reason",
     "title",
+    "Message",
+    "faultstring",
+    "fault",
 )
+_FINE = frozenset({0, 200, "0", "200", "ok", "success"})
 _CODES = ("code", "status_code", "statusCode", "error_code")
 # What a whole answer or a piece of one has: beside these, a `message` or a `detail` is not an error's.
 _ANSWERS = ("choices", "delta", "content", "candidates", "output", "response", "text", "data", "done", "results")
@@ -193,7 +198,7 @@ def server_error(record: Any) -> StreamServerError | None:
     if not is_record(record):
         return None
     error = get(record, "error")
-    if _says_something(error):
+    if _says_something(error) and not _is_fine(error):
         return _make(record if error is True or isinstance(error, int | float) else error, record)
     kind, status = get(record, "type"), get(record, "base_resp")
     if get(record, "object") == "error" or kind == "error":
@@ -204,9 +209,19 @@ def server_error(record: Any) -> StreamServerError | None:
         return None
     for name in ("errors", "detail", "message", "error_message", "error_msg"):
         found = get(record, name)
-        if _says_something(found) and (name in ("errors", "detail") or (isinstance(found, str) and _code(record) != 0)):
+        if _says_something(found) and (
+            name in ("errors", "detail") or (isinstance(found, str) and not _is_fine(record))
+        ):
             return _make(found if name == "errors" else record, record)
     return _make(record, record) if get(record, "success") is False and string(get(record, "msg")) else None
+
+
+def _is_fine(record: Any) -> bool:
+    """Whether what looks like an error says outright that there is none."""
+    code = _code(record)
+    return (code if isinstance(code, int) else str(code).lower()) in _FINE or (
+        is_record(record) and get(record, "success") is True
+    )
 
 
 def _says_something(error: Any, depth: int = 0) -> bool:
@@ -225,7 +240,7 @@ def _make(error: Any, record: Any) -> StreamServerError:
     code = _code(error)
     if code is None and error is not record:
         code = _code(record)
-    message = _message(error) or _message(record) or "the server reported an error"
+    message = words(error) or words(record) or "the server reported an error"
     return StreamServerError(message, body=error if error is not record else record, code=code)
 
 
@@ -242,17 +257,18 @@ def _code(error: Any) -> Any:
     return _code(inner) if is_record(inner) and inner is not error else None
 
 
-def _message(error: Any, depth: int = 0) -> str:
+def words(error: Any, depth: int = 0) -> str:
+    """What an error says; `""` if nothing."""
     if isinstance(error, str):
         return error.strip()
     if isinstance(error, list | tuple):
-        return "; ".join(filter(None, (_message(one, depth + 1) for one in error[:8]))) if depth < 8 else ""
+        return "; ".join(filter(None, (words(one, depth + 1) for one in error[:8]))) if depth < 8 else ""
     if not is_record(error) or depth >= 8:
         return ""
     for name in (*_WORDS, "error", "type", "status"):
         found = get(error, name)
         if found is not None and found is not error and not callable(found):
-            said = _message(found, depth + 1)
+            said = words(found, depth + 1)
             if said:
                 return said
     return ""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from typestream.decode._base import Completion, Decoded, Decoder, undecodable
-from typestream.decode._fields import server_error
+from typestream.decode._fields import server_error, words
 from typestream.decode._json import parse
 from typestream.decode._repeats import Repeats
 from typestream.errors import StreamError, StreamProtocolError, StreamServerError, UnsupportedSource
@@ -150,7 +150,7 @@ class Values:
         self.completion, self.ended = shape.completion, shape.ended
         if out and isinstance(out[-1], StreamError):
             self.ended = self.failed = True
-        elif news and any(type(event) is Finish and event.reason == "error" for event in out):
+        elif news and any(type(event) is Finish and event.reason.lower() == "error" for event in out):
             message = "The server ended the answer with an error, and did not say which."
             self.fail(StreamServerError(message, body=value), out)
 
@@ -208,6 +208,6 @@ def reported(body: Any) -> StreamServerError:
     """The error a server reports in `body`, JSON or text, where it is known to be one."""
     error = server_error(body)
     if error is None:
-        message = body.strip()[:500] if isinstance(body, str) else ""
+        message = words(body)[:500]
         error = StreamServerError(message or "the server reported an error", body=body)
     return error

@@ -147,7 +147,7 @@ class WireDecoder:
 
     def _sniff(self, data: bytes, out: Decoded) -> None:
         self._head += data
-        start = self._head.removeprefix(_BOM).lstrip()
+        start = self._head.removeprefix(_BOM).lstrip(b" \t\r\n\v\f\x1e")
         if not start or _BOM.startswith(start):
             self._head = self._head[-1024:]  # only white space: no need to keep all of it
             return
@@ -166,6 +166,9 @@ class WireDecoder:
 
     def _no_framing(self, out: Decoded) -> None:
         self.detail = "The server answered 204 No Content." if self._status == 204 else "The server sent no body."
+        if 300 <= self._status < 400:
+            text = f"The server answered with status {self._status}, a redirect that was not followed."
+            self._values.fail(StreamServerError(text, status=self._status), out)
 
     # -- server-sent events
 
@@ -243,7 +246,8 @@ class WireDecoder:
 
     def _feed_json(self, data: bytes, out: Decoded) -> None:
         for text in self._json.feed(data):
-            self._values.text(text.decode("utf-8", "replace"), "", out)
+            done = text.removeprefix(b"data:").strip() in (b"[DONE]", b"DONE]")  # as if these were events
+            self._values.text("[DONE]" if done else text.decode("utf-8", "replace"), "", out)
             if self._values.ended:
                 return
         if self._json.error is not None:
@@ -283,6 +287,8 @@ def _status_error(status: int, body: bytes) -> StreamServerError:
         value = parse(text)
     except ValueError:
         pass
+    if isinstance(value, list) and value:  # Gemini's
+        value = value[0]
     error = reported(value) if text else StreamServerError("no body")
     message = f"The server answered with status {status}: {error}"
     return StreamServerError(message[:1000], status=status, body=error.body, code=error.code)

@@ -195,6 +195,9 @@ def abort(connection: Any) -> None:
 
 def _connection(response: Any) -> Any:
     """The socket that belongs to this response alone; None if there is none, or if others share it (HTTP/2)."""
+    under: Any = getattr(getattr(getattr(response, "fp", None), "raw", None), "_sock", None)  # urllib's
+    if under is not None:
+        return under
     extensions = getattr(response, "extensions", None) or {}
     stream: Any = extensions.get("network_stream")
     if extensions.get("http_version") == b"HTTP/2" or not hasattr(stream, "get_extra_info"):
