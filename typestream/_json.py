@@ -95,7 +95,7 @@ def _checked(cls: type[Any], name: str, value: Any, default: Any) -> Any:
     wanted: Any = list if name == "logprobs" else int if name in _COUNTS else str
     if not isinstance(value, wanted) or isinstance(value, bool):
         raise ValueError(f'"{name}" of a {snake(cls.__name__)} must be {wanted.__name__}, not {_short(value)}.')
-    if name in ("index", "call") and value < 0:
+    if name in ("index", "call") and isinstance(value, int) and value < 0:
         raise ValueError(f'"{name}" of a {snake(cls.__name__)} must be 0 or more, not {_short(value)}.')
     return value
 
