@@ -173,6 +173,7 @@ def test_a_status_that_a_library_raises_is_that_status(library):
         with pytest.raises(typestream.StreamServerError) as caught:
             typestream.stream(lambda: call(f"http://127.0.0.1:{server.getsockname()[1]}/"), retries=1).collect()
         serving.join(10)
+        getattr(caught.value.__cause__, "close", lambda: None)()  # urllib's is the response
     assert caught.value.status == 401
     assert caught.value.body == ("key" if library == "httpx" else None)  # of the others it was not read yet
 
