@@ -227,3 +227,9 @@ def test_a_full_disk_is_one_sentence(tmp_path):
         done = subprocess.run(["bash", "-c", script, sys.executable, limit, where], capture_output=True, text=True)
         assert done.stderr == f"typestream: {where} cannot be written: {wrong}.\n"
         assert done.returncode == 1
+
+
+def test_a_recording_of_empty_texts_has_nothing_to_compare():
+    events = [(0.0, typestream.TextDelta("")), (1.0, typestream.Finish("stop"))]
+    with pytest.raises(ValueError, match="no text"):
+        compare(typestream.Recording(events, "complete", 1.0), [typestream.pacing.Steady(40)])

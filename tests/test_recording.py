@@ -330,3 +330,34 @@ def test_an_event_that_cannot_be_is_named_by_its_line(event):
     lines = [{"typestream": "recording", "version": 1}, {"t": 0, "event": event}, {"t": 1, "end": "complete"}]
     with pytest.raises(ValueError, match="line 2"):
         typestream.Recording.load(io.StringIO("\n".join(map(json.dumps, lines))))
+
+
+@each_runtime
+@pytest.mark.parametrize(
+    ("before", "policy", "later"),
+    [
+        (pacing.AsRecorded(), pacing.AsRecorded(speed=2), [300.0, 300.5, 301.0]),
+        (pacing.AsRecorded(), pacing.AsRecorded(), [300.0, 301.0, 302.0]),
+        (pacing.AsRecorded(speed=2), pacing.AsRecorded(), [150.0, 151.0, 152.0]),
+        (pacing.Steady(10, per="delta"), pacing.AsRecorded(), [30.0, 30.0, 31.0]),
+    ],
+)
+def test_another_speed_goes_on_from_where_the_recording_was(runtime, before, policy, later):
+    async def scenario(kit):
+        file = io.StringIO()
+        with VirtualClock():
+            typestream.stream(script([(float(at), f"w{at} ") for at in range(601)])).recorded(file).collect()
+        file.seek(0)
+        stream = typestream.replay(file).paced(before)
+        if kit.asynchronous:
+            stream = stream.as_async()
+        for _ in range(301):
+            await kit.next(stream)
+        shown = [kit.time]
+        stream.paced(policy)
+        for _ in range(2):
+            await kit.next(stream)
+            shown.append(kit.time)
+        return shown
+
+    assert play(runtime, scenario) == pytest.approx(later)

@@ -87,7 +87,7 @@ def compare(
     if not isinstance(recording, Recording):
         recording = Recording.load(recording)
     arrivals = [(at, event.text) for at, event in recording.events if type(event) is TextDelta and event.index == 0]
-    if not arrivals:
+    if not any(text for _, text in arrivals):
         raise ValueError("There is no text in this recording, and so nothing to compare.")
     end = recording.ended if recording.ended is not None else recording.events[-1][0]
     if not all(abs(at) <= _LONGEST for at in (end, *(at for at, _ in arrivals))):

@@ -408,6 +408,8 @@ class Core:
             self._schedule.change(policy, order, now)
             return
         schedule = None if isinstance(policy, Instant) else _schedule(policy, order)
+        if isinstance(schedule, RecordedSchedule) and isinstance(self._schedule, RecordedSchedule):
+            schedule.follow(self._schedule, now if self._paused_at is None else self._paused_at)
         waiting = [*self._drained(now), *self.ready]
         self.ready.clear()
         self._schedule = schedule

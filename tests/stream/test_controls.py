@@ -457,7 +457,7 @@ def test_a_recording_whose_pace_changes_in_a_pause_waits_no_longer_than_that_pac
         kit.at(8, stream.resume)
         return await kit.read(stream)
 
-    assert play(runtime, scenario) == [(0.0, "a"), (10.0, "b")]
+    assert play(runtime, scenario) == [(0.0, "a"), (9.0, "b")]  # half a second was left, at full speed
 
 
 class Connection:
@@ -521,3 +521,17 @@ def test_whoever_reads_a_connection_and_changes_its_pace_at_any_time_nothing_is_
         return "".join([text for _, text in await kit.read(stream)])
 
     assert play(runtime, scenario) == "".join(words)
+
+
+@each_runtime
+def test_what_comes_in_a_pause_is_shown_at_its_pace_whoever_reads(runtime):
+    async def scenario(kit):
+        stream = kit.open([(0, "a"), (2, "0123456789" * 4)]).paced(pacing.Steady(10))
+        kit.at(1.05, stream.pause)
+        kit.at(12.02, stream.resume)
+        return await kit.read(stream)
+
+    trace = play(runtime, scenario)
+    assert "".join(text for _, text in trace) == "a" + "0123456789" * 4
+    assert max(len(text) for _, text in trace) <= 2
+    assert trace[-1][0] == pytest.approx(15.92)

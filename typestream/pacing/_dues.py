@@ -89,7 +89,7 @@ class Dues:
         if self._start is not None:
             self._start = min(self._start + seconds, now)
         for batch in self._waiting.batches:
-            if batch.arrived > now - seconds:
+            if batch.arrived > now - seconds - 1e-9:  # in the very moment of the pause, too: it is read in between
                 batch.arrived = now
             batch.since = min(batch.since, self._at(now))
         if self.adaptive:

@@ -52,12 +52,18 @@ class RecordedSchedule:
 
     def feed(self, event: Event, now: float) -> None:
         """An event has been read."""
-        if self._start is None:
-            self._start = now
-        self._queue.append((recorded_at(event), event))
+        at = recorded_at(event)
+        if self._start is None:  # of what was recorded before this one, nothing is waited for
+            self._start = now - (at or 0.0) / self._speed
+        self._queue.append((at, event))
 
     def end(self, now: float) -> None:
         """Nothing more will be read."""
+
+    def follow(self, before: "RecordedSchedule", now: float) -> None:
+        """Go on from where the recording was at another speed."""
+        if before._start is not None and not before._skipping:
+            self._start = now - (now - before._start) * before._speed / self._speed
 
     def skip(self) -> None:
         """Everything is due at once from now on."""
