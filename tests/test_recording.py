@@ -361,3 +361,13 @@ def test_another_speed_goes_on_from_where_the_recording_was(runtime, before, pol
         return shown
 
     assert play(runtime, scenario) == pytest.approx(later)
+
+
+def test_only_the_last_line_may_be_cut():
+    file = io.StringIO()
+    typestream.stream(["One. ", "Two. ", "Three."]).recorded(file).collect()
+    lines = file.getvalue().splitlines()
+    blank = "\n".join([*lines[:3], "", *lines[3:], ""])
+    assert typestream.replay(io.StringIO(blank)).collect().text == "One. Two. Three."
+    with pytest.raises(ValueError, match="line 3 "):
+        typestream.Recording.load(io.StringIO("\n".join([*lines[:2], lines[2][:-9], *lines[3:]])))

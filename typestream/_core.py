@@ -46,7 +46,7 @@ LATE_BYTES: Final = 16384
 """How many reads without content may follow a finish reason: the rest may come byte by byte."""
 
 READ_AHEAD: Final = 16384
-"""How many pieces may wait to be shown before the source is no longer read ahead."""
+"""How many pieces, or other events, may wait to be shown before the source is no longer read ahead."""
 
 
 class Wait(NamedTuple):
@@ -348,7 +348,7 @@ class Core:
         """Whether to read more before the waiting events have been shown."""
         if not self.read_ahead or self._source_ended or self._schedule is None:
             return False
-        return self._schedule.waiting < READ_AHEAD
+        return self._schedule.backlog < READ_AHEAD
 
     def _deliver(self, event: Event, now: float) -> Action:
         if self._stall.armed:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import typestream
 from typestream.events import Citation, Event, Finish, Other, TextDelta, Usage
 from typestream.pacing import AsRecorded, Instant, Moment, Order, Pacing, Pause, Schedule, Smooth, Steady, Typist
 from typestream.pacing._schedule import HOLD_LEAST, TICK
@@ -424,3 +425,35 @@ def test_a_clock_that_jumps_back_makes_nothing_wait_twice() -> None:
 def test_no_drift_over_two_thousand_pieces() -> None:
     shown = simulate([(0.0, "x" * 2001)], Steady(50))
     assert shown[-1][0] == pytest.approx(40, rel=1e-9)
+
+
+class Words:
+    """Drops the white space."""
+
+    def feed(self, text: str) -> list[str]:
+        return text.split()
+
+    def flush(self) -> list[str]:
+        return []
+
+
+class More(Words):
+    """Gives what was not there."""
+
+    def feed(self, text: str) -> list[str]:
+        return [text, text]
+
+
+@pytest.mark.parametrize("per", [Words, More])
+def test_a_segmenter_that_changes_the_text_is_an_error(per: Any) -> None:
+    with pytest.raises(typestream.SourceError, match=per.__name__):
+        typestream.stream(["The answer ", "is not", " 42."]).paced(Smooth(per=per)).collect()
+
+
+def test_events_that_are_no_text_count_for_the_back_pressure() -> None:
+    schedule = Schedule(Steady(10))
+    for _ in range(50):
+        schedule.feed(Other("x"), 0.0)
+    assert (schedule.waiting, schedule.backlog) == (0, 50)
+    schedule.feed(TextDelta("a" * 100), 0.0)
+    assert schedule.backlog > 90

@@ -35,6 +35,8 @@ class Cutter:
             old += 1
         self._delta = delta
         self._held += len(delta.text) - sum(map(len, pieces))
+        if self._held < 0:
+            raise ValueError(f"{type(self._segmenter).__name__} gave more text than it was fed.")
         self.since = now if self._held else inf
         if delta.logprobs:
             self._logprobs += delta.logprobs
@@ -47,7 +49,10 @@ class Cutter:
 
     def flush(self) -> list[Batch]:
         """What was held back."""
-        return self._batches((list(filter(None, self._segmenter.flush())), self.since))
+        pieces = list(filter(None, self._segmenter.flush()))
+        if sum(map(len, pieces)) != self._held:
+            raise ValueError(f"{type(self._segmenter).__name__} does not give back all the text that it was fed.")
+        return self._batches((pieces, self.since))
 
     def _batches(self, *groups: tuple[list[str], float]) -> list[Batch]:
         delta = self._delta

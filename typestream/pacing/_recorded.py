@@ -50,6 +50,8 @@ class RecordedSchedule:
     def waiting(self) -> int:
         return len(self._queue)
 
+    backlog = waiting
+
     def feed(self, event: Event, now: float) -> None:
         """An event has been read."""
         at = recorded_at(event)

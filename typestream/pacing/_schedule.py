@@ -73,6 +73,11 @@ class Schedule:
         self.settle()
         return self._waiting.pieces
 
+    @property
+    def backlog(self) -> int:
+        """How many pieces, or other events, wait: whichever are more."""
+        return max(self.waiting, len(self._waiting.batches))
+
     def _adopt(self, policy: Pacing) -> None:
         self._policy = policy
         self._hold = float(policy.hold)

@@ -128,10 +128,16 @@ class Recording:
         if header.get("version") != 1:
             raise ValueError(f"{name} is a recording of a version that is not known here, {header.get('version')!r}.")
         recording = cls([])
+        cut: int | None = None
         for number, line in enumerate(file, 2):
+            if not line.strip():
+                continue
+            if cut is not None:
+                raise ValueError(f"{name} is no recording that can be read: line {cut} is no JSON object.")
             entry = _parse(line)
             if entry is None:
-                break  # the crash that ended the recording cut this line
+                cut = number  # by the crash that ended the recording, if it is the last
+                continue
             try:
                 recording._add(entry)
             except (ValueError, OverflowError) as exc:
