@@ -350,7 +350,8 @@ def test_times_may_be_any_numbers(seconds: Any, timeless: bool) -> None:
     schedule = fed(policy, TextDelta("a"), TextDelta("b"), TextDelta("c"))
     schedule.poll(10.0)
     run = schedule.run()
-    assert run is None or run.times.tolist() == [10 + float(seconds), 10 + 2 * float(seconds)]
+    due = [10 + float(seconds), 10 + 2 * float(seconds)]
+    assert run is None or run.times.tolist() == due[: len(run.times)]  # a first run may have any length
     assert type(schedule.poll(10.1)) is float
 
 
