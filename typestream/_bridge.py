@@ -110,10 +110,9 @@ class Threaded(InMemory):
         with pump.monitor.lock:
             if self._left or (pump.finished and not pump.filled):
                 raise StreamClosed("The source was closed.")
-            more = True
-            while more:
+            self._taken.extend(pump.take())
+            while pump.filled:
                 self._taken.extend(pump.take())
-                more = pump.filled
 
     def _is_ready(self) -> bool:
         return self._left or self._pump.filled or self._pump.finished

@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple
 from typestream._clock import Clock, Monitor
 from typestream._running import task
 
-__all__ = ("LIMIT", "Kept", "ThreadPump", "Read", "thread_context")
+__all__ = ("LIMIT", "Kept", "Read", "ThreadPump", "thread_context")
 
 LIMIT = 64
 """How many items are read ahead at most; decoded events wait in the stream's own, larger buffer."""

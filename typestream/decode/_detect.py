@@ -40,12 +40,14 @@ def choose(item: Any) -> Decoder | None:
         UnsupportedSource: the item is of no kind that can be read.
     """
     if isinstance(item, (str, *BYTES)):
-        if len(item) and _is_wire(item if isinstance(item, str) else bytes(item[:_LINE]).decode("utf-8", "replace")):
+        if not len(item):
+            return None
+        if _is_wire(item if isinstance(item, str) else bytes(item[:_LINE]).decode("utf-8", "replace")):
             raise UnsupportedSource(
                 "cannot read the lines or bytes of an HTTP response as text; give the response itself, which also says "
                 "whether it is whole"
             )
-        return TextDecoder() if len(item) else None
+        return TextDecoder()
     if item is None or (isinstance(item, dict | list | tuple) and not item):
         return None
     if isinstance(item, Event):
