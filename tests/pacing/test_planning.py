@@ -6,7 +6,7 @@ from itertools import accumulate
 from math import inf
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from typestream.events import TextDelta
@@ -87,6 +87,12 @@ def read(policy: Pacing, arriving: Shown, away: list[float], plan: int = 0) -> t
 
 
 @given(st.sampled_from(PACES), arriving, away, st.integers(1, AHEAD))
+@example(  # a deadline that had stopped mattering within a run matters no more after it, either
+    Smooth(0.8),
+    [(0.00113, 34), (5.0377, 52), (0.3019, 60), (0.3019, 34), (0.0517, 6), (0.3019, 2), (0.00113, 1)],
+    [],
+    1,
+)
 @settings(deadline=None, max_examples=300)
 def test_what_is_planned_ahead_is_what_would_have_been_asked(
     policy: Pacing, steps: Steps, away: list[float], first: int

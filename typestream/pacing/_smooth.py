@@ -107,7 +107,7 @@ class _SmoothPace(Planning):
             more = done - len(rates)
             self._squares += sum(rates[:done]) + (more * rates[-1] if more > 0 and rates else 0.0)
             self._shown = shown
-            self._due.forget()
+            self._due.forget(done)
         rates.clear()
         squares = self._squares
         self._due.begin(now, shown)
@@ -115,8 +115,6 @@ class _SmoothPace(Planning):
         for at in range(pieces):
             rate = self._wanted(waiting - at, now, squares)
             floor = self._due.rate(now, shown + at)
-            if not at:
-                self._due.note()
             if rate < floor:
                 rate = floor
             if rate < SLOWEST:
@@ -166,7 +164,7 @@ class _Deadlines:
         self._corners: deque[tuple[float, int]] = deque()
         self._new: list[tuple[float, int]] = []  # since `begin`
         self._at = 0  # the corner that mattered when the rate was last asked for
-        self._passed = 0  # so many will never matter again once what was noted has happened
+        self._passed: list[int] = []  # and for each piece asked about since `begin`
 
     def add(self, pieces: int, by: float) -> None:
         """So many more pieces; all pieces so far are due by then."""
@@ -187,6 +185,7 @@ class _Deadlines:
         for by, total in self._new:
             self._append(by if by > now else now, total)
         self._new.clear()
+        self._passed.clear()
         self._at = 0
 
     def _append(self, by: float, total: int) -> None:
@@ -200,16 +199,12 @@ class _Deadlines:
             corners.pop()
         corners.append((by, total))
 
-    def note(self) -> None:
-        """Once what `rate` was asked about last has happened, the corners before the one that mattered never will
-        again. It need not happen, if something arrives before."""
-        self._passed = self._at
-
-    def forget(self) -> None:
-        """What was noted last has happened."""
-        for _ in range(self._passed):
+    def forget(self, shown: int) -> None:
+        """So many of the pieces asked about since `begin` were shown: the corners before the one that mattered for the
+        last of them will not again."""
+        passed = self._passed[:shown]
+        for _ in range(passed[-1] if passed else 0):
             self._corners.popleft()
-        self._passed = 0
 
     def rate(self, at: float, shown: int) -> float:
         """The least rate that meets every deadline, pieces a second, with so many shown at that time; never fewer
@@ -220,18 +215,18 @@ class _Deadlines:
             corner += 1
             by, total = corners[corner]
         while True:
-            self._at = corner
-            if by <= at + EXACT:
-                return inf
-            rate = (total - shown) / (by - at)
-            corner += 1
-            if corner == len(corners):
-                return rate
+            rate = (total - shown) / (by - at) if by > at + EXACT else inf
             # a later corner may ask for more; from then on this one matters no more
-            later, all_by_then = corners[corner]
+            following = corner + 1
+            if rate == inf or following == len(corners):
+                break
+            later, all_by_then = corners[following]
             if rate * (later - at) >= all_by_then - shown:
-                return rate
-            by, total = later, all_by_then
+                break
+            corner, by, total = following, later, all_by_then
+        self._at = corner
+        self._passed.append(corner)
+        return rate
 
 
 class _Source:
