@@ -10,7 +10,8 @@ import pytest
 
 import typestream
 from tests.stream.runtimes import each_runtime, play
-from typestream import pacing, transforms
+from typestream import Recording, TextDelta, pacing, transforms
+from typestream.sources.recording import Recorder
 from typestream.testing import VirtualClock, script
 
 CHUNKS = [
@@ -371,3 +372,11 @@ def test_only_the_last_line_may_be_cut():
     assert typestream.replay(io.StringIO(blank)).collect().text == "One. Two. Three."
     with pytest.raises(ValueError, match="line 3 "):
         typestream.Recording.load(io.StringIO("\n".join([*lines[:2], lines[2][:-9], *lines[3:]])))
+
+
+def test_no_time_of_a_recording_is_before_the_one_above():
+    file = io.StringIO()
+    record = Recorder(file)
+    for text, at in (("a", 5.0), ("b", 3.0), ("c", 6.0)):  # b was read before anybody asked for a recording
+        record(TextDelta(text), at)
+    assert [at for at, _ in Recording.load(io.StringIO(file.getvalue())).events] == [0.0, 0.0, 1.0]

@@ -9,12 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import IO
 
-from typestream.events import TextDelta
 from typestream.pacing import Instant, Pacing, Smooth, Steady
 from typestream.pacing._graphemes import Graphemes
 from typestream.pacing._metrics import Metrics, Timed, measure
 from typestream.pacing._policies import Added
-from typestream.pacing._simulate import simulate
+from typestream.pacing._simulate import in_order, paced, texts
 from typestream.sources.recording import Recording
 
 __all__ = ("POLICIES", "Comparison", "Row", "compare")
@@ -74,7 +73,8 @@ class Comparison:
 def compare(
     recording: "Recording | str | os.PathLike[str] | IO[str]", policies: Sequence[Pacing] = POLICIES
 ) -> Comparison:
-    """What policies make of a recording's text (choice 0), in virtual time.
+    """What policies make of a recording's text (choice 0), in virtual time; the other events come between it, as in the
+    stream.
 
     Args:
         recording: a `Recording`, the path of one, or an open text file.
@@ -86,15 +86,16 @@ def compare(
     """
     if not isinstance(recording, Recording):
         recording = Recording.load(recording)
-    arrivals = [(at, event.text) for at, event in recording.events if type(event) is TextDelta and event.index == 0]
-    if not any(text for _, text in arrivals):
-        raise ValueError("There is no text in this recording, and so nothing to compare.")
-    end = recording.ended if recording.ended is not None else recording.events[-1][0]
-    if not all(abs(at) <= _LONGEST for at in (end, *(at for at, _ in arrivals))):
+    if not all(abs(at) <= _LONGEST for at in (recording.ended or 0.0, *(at for at, _ in recording.events))):
         raise ValueError("This recording is longer than a day: no pace can be told of it.")
+    came = in_order(recording.events)
+    arrivals = texts(came)
+    if not arrivals:
+        raise ValueError("There is no text in this recording, and so nothing to compare.")
+    end = max(came[-1][0], recording.ended or 0.0)
     rows: list[Row] = []
     for policy in policies:
-        shown = simulate(arrivals, policy, end)
+        shown = texts(paced(came, policy, end))
         if shown[-1][0] > end + _LONGEST:
             raise ValueError(f"{_name(policy)} takes longer than a day for this recording.")
         rows.append(Row(policy, shown, measure(arrivals, shown, end, _graphemes)))

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 import typestream
 from tests.stream.runtimes import RUNTIMES, play
-from typestream import pacing
+from typestream import Finish, Other, Recording, TextDelta, ToolCallDelta, Usage, pacing
+from typestream._compare import compare
 from typestream.testing import simulate
 
 
@@ -83,6 +84,30 @@ def test_a_script_gives_one_trace_everywhere(policy):
         trace, ended = traced(runtime, SCRIPT, policy)
         assert_same(trace, expected)
         assert ended >= trace[-1][0]
+
+
+EVENTS = [
+    (0.0, ToolCallDelta(0, "call_1", "weather", "{}")),
+    (0.4321, TextDelta("He sees wha")),
+    (0.6211, TextDelta("An answer of ano", 1)),
+    (0.9313, TextDelta("t nobody sa")),
+    (0.9877, ToolCallDelta(1, "call_2", "time", "{}")),
+    (1.2123, TextDelta("ther choice. And more of it.", 1)),
+    (1.9371, TextDelta("ys.\nAnd the")),
+    (2.0117, Finish("stop")),
+    (2.5713, TextDelta(" Yes.", 1)),
+    (2.6119, Finish("stop", 1)),
+    (5.0131, Usage(3, 4)),
+    (5.1417, Other("metrics", raw={"cost": 1})),
+]
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=repr)
+def test_what_is_compared_is_what_a_stream_shows_whatever_else_was_recorded(policy):
+    (row,) = compare(Recording(EVENTS, "complete", 5.2), [policy]).rows
+    for runtime in RUNTIMES:
+        trace, _ = traced(runtime, [*EVENTS, (5.2, "")], policy)
+        assert_same(trace, row.shown)
 
 
 @pytest.mark.parametrize("speed", [0.5, 1.0, 3.0])

@@ -1,15 +1,15 @@
 """What a policy makes of an arrival trace, in virtual time."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import inf
 
-from typestream.events import TextDelta
+from typestream.events import Event, TextDelta
 from typestream.pacing._policies import Instant
 from typestream.pacing._policy import Pacing
 from typestream.pacing._recorded import AsRecorded
 from typestream.pacing._schedule import Schedule
 
-__all__ = ("simulate",)
+__all__ = ("in_order", "paced", "simulate", "texts")
 
 
 def simulate(
@@ -25,21 +25,41 @@ def simulate(
         policy: the pacing policy.
         end: when the source ends; with its last arrival where nothing is said.
     """
-    came: list[tuple[float, str]] = []
-    for at, text in arrivals:
-        if text:
-            came.append((max(float(at), came[-1][0]) if came else float(at), text))
+    return texts(paced(in_order((at, TextDelta(text)) for at, text in arrivals if text), policy, end))
+
+
+def in_order(arrivals: Iterable[tuple[float, Event]]) -> list[tuple[float, Event]]:
+    """The same, but what claims to have come earlier comes with the one before."""
+    came: list[tuple[float, Event]] = []
+    for at, event in arrivals:
+        came.append((max(float(at), came[-1][0]) if came else float(at), event))
+    return came
+
+
+def texts(events: Iterable[tuple[float, Event]]) -> list[tuple[float, str]]:
+    """The texts of choice 0, each with its time."""
+    return [(at, event.text) for at, event in events if type(event) is TextDelta and event.text and not event.index]
+
+
+def paced(came: Sequence[tuple[float, Event]], policy: Pacing, end: float | None) -> list[tuple[float, Event]]:
+    """When a stream shows what, of events that arrive in order, at a policy's pace.
+
+    Args:
+        came: when each arrives, seconds.
+        policy: the pacing policy.
+        end: when the source ends; with its last event where nothing is said.
+    """
     if isinstance(policy, Instant) or not came:
-        return came
+        return list(came)
+    start, last = came[0][0], came[-1][0]
     if isinstance(policy, AsRecorded):
-        start = came[0][0]
-        return [(start + (at - start) / policy.speed, text) for at, text in came]
-    return _scheduled(came, policy, came[-1][0] if end is None else max(float(end), came[-1][0]))
+        return [(start + (at - start) / policy.speed, event) for at, event in came]
+    return _scheduled(came, policy, last if end is None else max(float(end), last))
 
 
-def _scheduled(came: list[tuple[float, str]], policy: Pacing, end: float) -> list[tuple[float, str]]:
+def _scheduled(came: Sequence[tuple[float, Event]], policy: Pacing, end: float) -> list[tuple[float, Event]]:
     schedule = Schedule(policy)
-    shown: list[tuple[float, str]] = []
+    shown: list[tuple[float, Event]] = []
     now = came[0][0]
 
     def run(until: float) -> float:
@@ -47,21 +67,21 @@ def _scheduled(came: list[tuple[float, str]], policy: Pacing, end: float) -> lis
         at = now
         while True:
             due = schedule.poll(at)
-            if isinstance(due, TextDelta):
-                shown.append((at, due.text))
-            elif isinstance(due, float) and due < until:
+            if isinstance(due, Event):
+                shown.append((at, due))
+            elif due is not None and due < until:
                 at = due
             else:
                 return at
 
-    for at, text in [*came, (end, "")]:
+    for at, event in [*came, (end, None)]:
         if not policy.read_ahead:
             now = max(run(inf), at)
         elif at > now:  # what arrives at the same time arrives together
             run(at)
             now = at
-        if text:
-            schedule.feed(TextDelta(text), now)
+        if event is not None:
+            schedule.feed(event, now)
     schedule.end(now)
     run(inf)
     return shown

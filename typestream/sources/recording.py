@@ -43,6 +43,7 @@ class Recorder:
         self._file: IO[str] = target
         self._own = own
         self._start: float | None = None
+        self._at = 0.0
         self._origin = origin
         self._write({"typestream": "recording", "version": 1})
 
@@ -54,7 +55,8 @@ class Recorder:
             self._start = now
             if response := self._origin():
                 self._write({"t": 0.0, "response": response})
-        line: dict[str, Any] = {"t": round(now - self._start, 6)}
+        self._at = max(self._at, round(now - self._start, 6))  # begun late, it is told now of what was read before
+        line: dict[str, Any] = {"t": self._at}
         if isinstance(event, str):
             line["end"] = event
         elif isinstance(event, Exception):
