@@ -1,5 +1,5 @@
 """When the pieces of an answer came, and when they were shown; arrival and display are kept apart, so that pacing
-never makes a source look slow. All times are seconds."""
+never makes the first token look late. All times are seconds."""
 
 from collections import deque
 from copy import copy
@@ -15,6 +15,10 @@ __all__ = ("Timing",)
 
 class Timing:
     """The timing of one stream, counted from when it was first read.
+
+    A piece has arrived when it was taken from the source. A pace that does not read ahead (`Steady`, `Typist`) takes the
+    next only when nothing waits any more: its `first_token` is the source's, but `duration`, the gaps and the speeds are
+    then those of the slower of the two.
 
     Attributes:
         first_token: until the first piece of text, reasoning, refusal or tool call arrived; None until then.

@@ -151,6 +151,14 @@ def test_a_whole_answer_at_once_is_spread_over_the_budget_not_dumped() -> None:
     assert max(len(text) for _, text in shown) <= 60
 
 
+@pytest.mark.parametrize(("packets", "apart"), [(2, 0.01), (3, 0.01), (5, 0.01), (4, 0.03)])
+def test_a_whole_answer_in_a_few_packets_is_spread_too(packets: int, apart: float) -> None:
+    shown = simulate([(at * apart, "x" * (1200 // packets)) for at in range(packets)], Smooth())
+    assert shown[0][0] == 0
+    assert 0.25 <= shown[-1][0] - (packets - 1) * apart <= 0.3
+    assert max(len(text) for _, text in shown) <= 60
+
+
 def test_a_fast_source_stays_within_the_budget_and_its_lag_does_not_grow() -> None:
     rows = [(i / 50, "x" * 400) for i in range(500)]  # 20,000 characters a second
     got = run([(at * 1000, len(text)) for at, text in rows], Smooth())

@@ -133,8 +133,9 @@ class _SmoothPace(Planning):
     def _wanted(self, waiting: int, now: float, squares: float) -> float:
         """The rate without any deadline, pieces a second."""
         if self._ended:
-            # the root mean square: with it what is left neither stretches the whole nor stands out from it
-            return sqrt(squares / now) if now > 0 else 0.0
+            # the root mean square: with it what is left neither stretches the whole nor stands out from it; as if there
+            # had been nothing before, where there was not much: a whole answer may come in a few packets
+            return sqrt(squares / (now if now > FIRST_GAP else FIRST_GAP))
         source = self._source
         gap = source.gap
         if not gap:
