@@ -16,9 +16,9 @@ __all__ = ("Timing",)
 class Timing:
     """The timing of one stream, counted from when it was first read.
 
-    A piece has arrived when it was taken from the source. A pace that does not read ahead (`Steady`, `Typist`) takes the
-    next only when nothing waits any more: its `first_token` is the source's, but `duration`, the gaps and the speeds are
-    then those of the slower of the two.
+    A piece has arrived when it was taken from the source. A pace that does not read ahead (`Steady`, `Typist`) takes
+    the next only when nothing waits any more: `first_token` is the source's then, too, but `duration`, the gaps and the
+    speeds are those of the slower of the two.
 
     Attributes:
         first_token: until the first piece of text, reasoning, refusal or tool call arrived; None until then.
