@@ -92,7 +92,7 @@ def compare(
     arrivals = texts(came)
     if not arrivals:
         raise ValueError("There is no text in this recording, and so nothing to compare.")
-    end = max(came[-1][0], recording.ended or 0.0)
+    end = came[-1][0] if recording.ended is None else max(recording.ended, came[-1][0])
     rows: list[Row] = []
     for policy in policies:
         shown = texts(paced(came, policy, end))

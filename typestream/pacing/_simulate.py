@@ -51,10 +51,10 @@ def paced(came: Sequence[tuple[float, Event]], policy: Pacing, end: float | None
     """
     if isinstance(policy, Instant) or not came:
         return list(came)
-    start, last = came[0][0], came[-1][0]
     if isinstance(policy, AsRecorded):
+        start = came[0][0]
         return [(start + (at - start) / policy.speed, event) for at, event in came]
-    return _scheduled(came, policy, last if end is None else max(float(end), last))
+    return _scheduled(came, policy, came[-1][0] if end is None else float(end))
 
 
 def _scheduled(came: Sequence[tuple[float, Event]], policy: Pacing, end: float) -> list[tuple[float, Event]]:

@@ -158,14 +158,13 @@ class _Deadlines:
     `max_lag`.
     """
 
-    __slots__ = ("_at", "_corners", "_new", "_passed", "total")
+    __slots__ = ("_corners", "_mattered", "_new", "total")
 
     def __init__(self) -> None:
         self.total = 0
         self._corners: deque[tuple[float, int]] = deque()
         self._new: list[tuple[float, int]] = []  # since `begin`
-        self._at = 0  # the corner that mattered when the rate was last asked for
-        self._passed: list[int] = []  # and for each piece asked about since `begin`
+        self._mattered: list[int] = []  # which corner did, for each piece asked about since `begin`
 
     def add(self, pieces: int, by: float) -> None:
         """So many more pieces; all pieces so far are due by then."""
@@ -186,8 +185,7 @@ class _Deadlines:
         for by, total in self._new:
             self._append(by if by > now else now, total)
         self._new.clear()
-        self._passed.clear()
-        self._at = 0
+        self._mattered.clear()
 
     def _append(self, by: float, total: int) -> None:
         corners = self._corners
@@ -203,14 +201,15 @@ class _Deadlines:
     def forget(self, shown: int) -> None:
         """So many of the pieces asked about since `begin` were shown: the corners before the one that mattered for the
         last of them will not again."""
-        passed = self._passed[:shown]
-        for _ in range(passed[-1] if passed else 0):
+        mattered = self._mattered[:shown]
+        for _ in range(mattered[-1] if mattered else 0):
             self._corners.popleft()
 
     def rate(self, at: float, shown: int) -> float:
         """The least rate that meets every deadline, pieces a second, with so many shown at that time; never fewer
         than were asked about before."""
-        corners, corner = self._corners, self._at
+        corners, mattered = self._corners, self._mattered
+        corner = mattered[-1] if mattered else 0
         by, total = corners[corner]
         while total <= shown:
             corner += 1
@@ -225,8 +224,7 @@ class _Deadlines:
             if rate * (later - at) >= all_by_then - shown:
                 break
             corner, by, total = following, later, all_by_then
-        self._at = corner
-        self._passed.append(corner)
+        mattered.append(corner)
         return rate
 
 
